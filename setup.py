@@ -32,7 +32,6 @@ setup(
     classifiers=[
         'Development Status :: 3 - Alpha',
         'Intended Audience :: Science/Research',
-        'License :: OSI Approved :: Apache Software License',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ] + [f'Programming Language :: Python :: 3.{minor}' for minor in (10, 11, 12, 13)],
 )

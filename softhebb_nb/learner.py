@@ -52,7 +52,7 @@ class DataLoaders:
     train: Any
     valid: Any = None
 
-# %% ../nbs/05_learner.ipynb #bb252097
+# %% ../nbs/05_learner.ipynb #9f3d729c
 class Learner:
     "Trains `model` on `dls.train` and validates on `dls.valid`; everything beyond the bare loop is a callback."
     def __init__(self,
@@ -80,7 +80,7 @@ class Learner:
         lr:float=None,     # learning rate of this fit; None: the learner's
         cbs=(),            # further callbacks, for this fit only
         train:bool=True,   # go through `dls.train`?
-        valid:bool=True,   # go through `dls.valid`, if there is one?
+        valid:bool|int=True, # go through `dls.valid`, if there is one? A number k: after each k-th epoch and the last
         start_epoch:int=0, # the first epoch to train: epochs before it were trained in an earlier run
     )->'Learner':
         "Train for `n_epochs` epochs and validate after each."
@@ -115,11 +115,13 @@ class Learner:
 
     def _epoch(self, train, valid):
         if train: self._pass(True, self.dls.train)
-        if valid and self.dls.valid is not None: self._pass(False, self.dls.valid)
+        due = valid and ((self.epoch + 1) % int(valid) == 0 or self.epoch + 1 == self.n_epochs)
+        if due and self.dls.valid is not None: self._pass(False, self.dls.valid)
 
     def _pass(self, training, dl):
         self.training, self.dl, self.n_iter = training, dl, _length(dl)
         self.model.train(training)
+        if hasattr(dl, 'set_epoch'): dl.set_epoch(self.epoch)
         name = 'train' if training else 'validate'
         self(f'before_{name}')
         with torch.set_grad_enabled(training and any(getattr(cb, 'needs_grad', False) for cb in self._active)):
@@ -211,32 +213,33 @@ def accuracy(
     "Share of right answers (of all samples, not averaged over classes)."
     return import_torchmetrics().Accuracy(task='multiclass', num_classes=num_classes, average='micro')
 
-# %% ../nbs/05_learner.ipynb #cf59602c
+# %% ../nbs/05_learner.ipynb #5e0b2c4d
 class ProgressCB(Callback):
     "Shows a bar over all batches of the fit (rate, time left, last loss) and, if asked, a line an epoch."
     order = 50
     def __init__(self,
         label:str='',        # what goes on, in front of the bar
         every:int=10,        # batches between two updates of the bar
-        lines:bool=False,    # print a line after each epoch?
+        lines:bool=False,    # print a line after each epoch that was validated?
         disable:bool|None=False, # None: no bar where the output is not a terminal
     ):
         self.label, self.every, self.lines, self.disable = label, every, lines, disable
         self.bar = None
 
-    def before_fit(self): self.start = time.time()
+    def before_fit(self): self.start, self.training = time.time(), None
 
-    def before_train(self):
-        if self.bar is None:
-            from tqdm.auto import tqdm
-            n = self.learn.n_iter
-            total = None if n is None else n * self.learn.n_epochs
-            self.bar = tqdm(total=total, initial=(n or 0) * self.learn.epoch, desc=self.label, unit='batch', leave=False,
-                            disable=self.disable, mininterval=.5)
+    def before_train(self): self._open(True)
+    def before_validate(self): self._open(False)
+    def _open(self, training):
+        if self.bar is not None: return
+        from tqdm.auto import tqdm
+        n, self.training = self.learn.n_iter, training  # a fit that only validates has a bar for that
+        total = None if n is None else n * self.learn.n_epochs
+        self.bar = tqdm(total=total, initial=(n or 0) * self.learn.epoch, desc=self.label, unit='batch', leave=False,
+                        disable=self.disable, mininterval=.5)
 
     def after_batch(self):
-        if not self.learn.training or self.bar is None: return
-        if (self.learn.iter + 1) % self.every == 0: self._advance(self.every)
+        if self.learn.training == self.training and (self.learn.iter + 1) % self.every == 0: self._advance(self.every)
     def _advance(self, n):
         self.bar.update(n)
         if self.learn.loss is not None and not self.bar.disable: self.bar.set_postfix(loss=f'{self.learn.loss.item():.3f}', refresh=False)
@@ -245,7 +248,7 @@ class ProgressCB(Callback):
 
     def after_epoch(self):
         self.learn.row['seconds'] = round(time.time() - self.start, 2)
-        if self.lines: print(self.label, '  '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}'
+        if self.lines and any(k.startswith('valid_') for k in self.learn.row): print(self.label, '  '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}'
                                                    for k, v in self.learn.row.items()), flush=True)
 
     def cleanup_fit(self):

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Writes what the notebooks imply about the project's pages: README.md from nbs/index.ipynb, and nbs/sidebar.yml.
+
+nbdev makes both too, but the first needs Quarto and the second knows no groups. `make export` runs this.
+
+    python tests/make_docs.py               write what has changed
+    python tests/make_docs.py --check       write nothing; show what would change, and fail if anything would
+    python tests/make_docs.py --site _docs  after nbdev_docs: a page must load nothing from another host
+"""
+import argparse
+import base64
+import difflib
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUPS = ('Learn', 0), ('SoftHebb', 20), ('Study', 30)  # title, first number; studies/ ends the last one
+
+
+def read_cells(notebook):
+    "Type, source, directives and outputs of each cell that readers of the pages see."
+    for cell in json.loads(notebook.read_text(encoding='utf-8'))['cells']:
+        source = ''.join(cell['source'])
+        pairs = re.findall(r'^#\s*\|\s*([\w-]+)\s*:?[ \t]*(.*)$', source, re.MULTILINE) if cell['cell_type'] == 'code' else []
+        directives = {name: value.strip().strip('"\'') for name, value in pairs}
+        hidden = directives.keys() & {'hide', 'default_exp', 'export', 'exporti'} or directives.get('include') == 'false'
+        if cell['cell_type'] == 'raw' or hidden: continue
+        if pairs: source = re.sub(r'^#\s*\|.*\n?', '', source, flags=re.MULTILINE)
+        yield cell['cell_type'], source.strip(), directives, cell.get('outputs', [])
+
+
+def fenced(text, language=''):
+    "A code block, in a fence longer than any in the text."
+    fence = '`' * max(3, 1 + max(map(len, re.findall('`+', text)), default=0))
+    return f'{fence}{language}\n{text.rstrip()}\n{fence}'
+
+
+def relink(markdown):
+    "Links that are relative to nbs/ made relative to the folder above it. Code stays as it is."
+    def relative(match):
+        before, target = match.groups()
+        return match[0] if re.match(r'[a-z][a-z0-9+.-]*:|[#/]', target) else f'{before}nbs/{target}'
+    parts = re.split(r'(^```.*?^```|`[^`\n]*`)', markdown, flags=re.MULTILINE | re.DOTALL)
+    parts[::2] = [re.sub(r'(\]\(|\bsrc="|\bhref="|^\[[^\]]+\]: *)([^\s)"]+)', relative, text, flags=re.MULTILINE)
+                  for text in parts[::2]]
+    return ''.join(parts)
+
+
+def readme(
+    notebook,  # nbs/index.ipynb
+):  # {path relative to the project: bytes}
+    "README.md and the pictures that it shows."
+    files, text = {}, ['<!-- Made from nbs/index.ipynb by `make export`: edit that. -->']
+    for kind, source, directives, outputs in read_cells(notebook):
+        if kind == 'markdown': text.append(relink(source))
+        elif source and directives.get('echo') != 'false': text.append(fenced(source, 'python'))
+        if directives.get('output') == 'false': continue
+        for output in outputs:
+            data = {key: value if isinstance(value, str) else ''.join(value) for key, value in output.get('data', {}).items()}
+            if output['output_type'] == 'error': raise SystemExit(f"{notebook}: an error stands in its outputs: {output['ename']}")
+            if output['output_type'] == 'stream': text.append(fenced(''.join(output['text'])))
+            elif 'image/png' in data:
+                path = f'nbs/images/index_{len(files) + 1}.png'
+                files[path] = base64.b64decode(data['image/png'])
+                text.append(f"![{directives.get('fig-alt') or directives.get('fig-cap') or 'Figure'}]({path})")
+            elif 'text/markdown' in data: text.append(relink(data['text/markdown'].strip()))
+            elif 'text/plain' in data: text.append(fenced(data['text/plain']))
+    return {'README.md': ('\n\n'.join(text) + '\n').encode(), **files}
+
+
+def sidebar(
+    nbs,  # the folder of the notebooks
+):  # text of sidebar.yml
+    "The site's contents in reading order: index, then the groups, the last of them with the studies."
+    def number(path): return int(re.match(r'\d*', path.name)[0] or -1)
+    top = sorted((path for path in nbs.glob('*.ipynb') if path.name[0] not in '_.'), key=lambda path: (path.stem != 'index', path.name))
+    lines = ['website:', '  sidebar:', '    contents:']
+    lines += [f'      - {path.name}' for path in top if number(path) < 0]
+    for (title, first), last in zip(GROUPS, [first for _, first in GROUPS[1:]] + [float('inf')]):
+        names = [path.name for path in top if first <= number(path) < last]
+        if last == float('inf'): names += [f'studies/{path.name}' for path in sorted(nbs.glob('studies/[!_.]*.ipynb'))]
+        if names: lines += [f'      - section: {title}', '        contents:', *(f'          - {name}' for name in names)]
+    return '# Made from the notebooks in nbs/ by `make export`\n' + '\n'.join(lines) + '\n'
+
+
+def generated(
+    root,  # the project's folder
+):  # {path relative to it: bytes, or None for a file that should go}
+    "All files that this script makes, as they ought to be."
+    nbs = root/'nbs'
+    files = {'nbs/sidebar.yml': sidebar(nbs).encode()}
+    if (nbs/'index.ipynb').exists():
+        files.update(readme(nbs/'index.ipynb'))
+        files.update({f'nbs/images/{path.name}': None for path in nbs.glob('images/index_*.png')
+                      if f'nbs/images/{path.name}' not in files})
+    return files
+
+
+def check_site(
+    site,  # folder of HTML pages
+):  # problems
+    "Take out what Quarto adds for widgets (we have none), and list whatever else is loaded from another host."
+    widgets = (r'<script[^>]*\bsrc="https://cdnjs\.cloudflare\.com/ajax/libs/(?:require\.js|jquery)/[^>]*></script>\s*'
+               r"|<script[^>]*>define\('jquery'[^<]*</script>\s*")
+    loads = r'<(?:script|img|iframe)[^>]*\bsrc="(?:https?:)?//|<link[^>]*rel="(?:stylesheet|preload)"[^>]*href="(?:https?:)?//|@import\s*(?:url\()?["\']?(?:https?:)?//'
+    problems, pages = [], 0
+    for path in sorted(site.rglob('*')):
+        if path.suffix not in ('.html', '.css'): continue
+        text = path.read_text(encoding='utf-8')
+        if path.suffix == '.html':
+            pages += 1
+            text, found = re.subn(widgets, '', text)
+            if found: path.write_text(text, encoding='utf-8')
+        problems += [f'{path}: {text[match.start():match.start() + 160]!r}' for match in re.finditer(loads, text)]
+    return problems if pages else [f'{site}: no page in it']
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--check', action='store_true', help='write nothing, fail if something would change')
+    parser.add_argument('--site', type=Path, help='a built site to check instead')
+    parser.add_argument('--root', type=Path, default=ROOT, help="the project's folder (default: this one)")
+    args = parser.parse_args()
+    if args.site:
+        problems = check_site(args.site)
+        if problems: print('loaded from another host, or missing:', *problems, sep='\n')
+        return bool(problems)
+
+    changed = False
+    for name, new in generated(args.root).items():
+        path = args.root/name
+        old = path.read_bytes() if path.exists() else None
+        if new == old: continue
+        changed = True
+        if args.check:
+            print(f'{name} is not what the notebooks say')
+            if not name.endswith('.png'):
+                before, after = ((text or b'').decode().splitlines(keepends=True) for text in (old, new))
+                sys.stdout.writelines(difflib.unified_diff(before, after, f'{name} as it is', f'{name} as it should be'))
+        elif new is None: path.unlink()
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(new)
+    if changed and args.check: print('\nrun: make export')
+    return changed and args.check
+
+
+if __name__ == '__main__': sys.exit(main())
