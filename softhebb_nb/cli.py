@@ -208,7 +208,7 @@ def train_command(
     _print_result(result, run)
     return result
 
-# %% ../nbs/29_cli.ipynb #66654729
+# %% ../nbs/29_cli.ipynb #23c0eab0
 def _final(trained, net, data, args):
     rows = next((e['rows'] for e in reversed(trained['log']) if e['phase']['mode'] != 'unsupervised'), [])
     last = next((r for r in reversed(rows) if r.get('valid_accuracy') is not None), {})
@@ -231,7 +231,7 @@ def _save_result(run, net, result, log):
     from matplotlib.figure import Figure
     first = next(iter(net.hebbian_layers().values()), None) or net.blocks[0].layer
     if first.weight.dim() == 4 or round(first.weight.shape[1]**.5)**2 == first.weight.shape[1]:
-        figure = Figure(figsize=(6.5, 3.2), layout='constrained')
+        figure = Figure(figsize=(6.5, .4 + .42*-(-min(len(first.weight), 96)//16)), layout='constrained')
         plot_kernels(first.weight, figure.subplots()); figure.savefig(run.folder/'kernels.png', dpi=150)
     figure = Figure(figsize=(6.5, 2.6), layout='constrained')
     plot_log(log, figure.subplots(1, 2)); figure.savefig(run.folder/'curves.png', dpi=150)

@@ -33,7 +33,7 @@ def initial_scale(
     moment = 2**(p/2) * math.gamma((p + 1)/2) / math.sqrt(math.pi) if init == 'normal' else 1/(p + 1)  # E|z|^p
     return (radius**p / (fan_in * moment))**(1/p)
 
-# %% ../nbs/23_layers.ipynb #86c2474a
+# %% ../nbs/23_layers.ipynb #fbfb628f
 class HebbLayer(nn.Module):
     "What `HebbLinear` and `HebbConv2d` share: weights, learning rates, and one step of competition and plasticity."
     tolerance = .01 # how near to 1 a radius counts as converged
@@ -79,14 +79,24 @@ class HebbLayer(nn.Module):
         self.register_buffer('gain', torch.ones(out), persistent=False)  # multiplies the learning rate: neuromodulation
         self.register_buffer('wins', torch.zeros(out, dtype=torch.long), persistent=False)
         self.register_buffer('activity', torch.zeros(2, dtype=torch.double), persistent=False)  # Hebbian, anti-Hebbian
-        self.register_load_state_dict_post_hook(lambda layer, _: layer.renew_lr())
+        self.register_load_state_dict_post_hook(_after_load)
         self.reset()
+
+    def _apply(self, fn, recurse=True): # to another device or precision: the learning rates come along
+        super()._apply(fn, recurse)
+        self._change = self._largest = self._bias_change = None
+        self.pending = False
+        self.renew_lr()
+        return self
 
     def extra_repr(self):
         size = 'x'.join(map(str, self.weight.shape))
         return f'{size}, {self.rule}, t_invert={self.t_invert:g}, lr={self.base_lr:g}' + (f', groups={self.groups}' if self.groups > 1 else '')
 
-# %% ../nbs/23_layers.ipynb #279f13de
+# %% ../nbs/23_layers.ipynb #93b97a69
+def _after_load(layer, incompatible): layer.renew_lr()
+
+# %% ../nbs/23_layers.ipynb #a7b3e381
 @patch
 @torch.no_grad()
 def reset(self:HebbLayer,
@@ -96,7 +106,7 @@ def reset(self:HebbLayer,
     if self.init == 'normal': self.weight.normal_(0, self.init_scale, generator=generator)
     else: self.weight.uniform_(0, self.init_scale, generator=generator)
     if self.bias is not None: self.bias.fill_(math.log(self.groups/len(self.bias)) / self.t_invert)
-    self.steps, self._change, self._largest, self._bias_change = 0, None, None, None
+    self.steps, self.pending, self._change, self._largest, self._bias_change = 0, False, None, None, None
     self.gain.fill_(1)
     self.reset_statistics()
     self.renew_lr()
@@ -125,7 +135,7 @@ def renew_lr(self:HebbLayer):
     if self.adaptive: self.lr = adaptive_lr(self.radius(), self.base_lr, self.power_lr)
     else: self.lr = decayed_lr(self.base_lr, self.steps, self.decay_steps, self.lr_decay, self.decay_speed, self.decay_divisor)
 
-# %% ../nbs/23_layers.ipynb #db887ea3
+# %% ../nbs/23_layers.ipynb #3b9917d8
 @patch
 @torch.no_grad()
 def learn(self:HebbLayer,
@@ -142,6 +152,7 @@ def learn(self:HebbLayer,
     self._change = hebbian_change(rows, u, y, self.weight.view(out, -1), self.groups)
     self._largest = largest_entry(self._change, self.groups)
     if self.bias is not None: self._bias_change = bias_change(y, self.bias, self.t_invert)
+    self.pending = True
 
 @patch
 def _hebbian_share(self:HebbLayer, y, winner):
@@ -162,21 +173,20 @@ def _delta(self):
 HebbLayer.delta = property(_delta, doc="Change of the weights from the last forward pass in training mode; largest absolute entry 1 (in each group).")
 HebbLayer.delta_bias = property(lambda self: self._bias_change, doc="Change of the bias; largest absolute entry 1.")
 
-# %% ../nbs/23_layers.ipynb #416f816b
+# %% ../nbs/23_layers.ipynb #d14e079a
 @patch
 @torch.no_grad()
 def update(self:HebbLayer):
     "weight += lr · gain · delta, for the neurons that train; then renew the learning rate. Each change is applied once."
-    if self._change is None: raise RuntimeError('nothing to apply: run the layer forward in training mode before each update()')
+    if not self.pending: raise RuntimeError('nothing to apply: run the layer forward in training mode before each update()')
+    self.pending = False
     if self.weight.device.type == 'cpu' and self._largest is not None and not math.isfinite(self._largest.max()):
-        self._change = self._largest = self._bias_change = None
         raise ValueError('the change of weights is not finite: look for NaN or infinite values in the input of this layer; no weight was changed')
     n = self.nb_train
     rate = self.lr * self.gain
     step = rate[:, None] if self._largest is None else rate[:, None] / self._scaled(self._change)
     self.weight.view(len(self.weight), -1)[:n].addcmul_(self._change[:n], step[:n])
     if self.bias is not None: self.bias[:n] += (rate * self.bias_rate * self._bias_change)[:n]
-    self._change = self._largest = self._bias_change = None
     self.steps += 1
     self.renew_lr()
 
@@ -212,7 +222,7 @@ class HebbLinear(HebbLayer):
         if self.training: self.learn(x.detach(), u.detach())
         return u
 
-# %% ../nbs/23_layers.ipynb #91ad4be8
+# %% ../nbs/23_layers.ipynb #0219bf3f
 class HebbConv2d(HebbLayer):
     "A convolution that learns by competition among its kernels at each position. Call it for pre-activations, then `update()`."
     def __init__(self,
@@ -241,17 +251,19 @@ class HebbConv2d(HebbLayer):
         if self.padding: x = F.pad(x, (self.padding,)*4, 'reflect' if self.padding_mode == 'reflect' else 'constant')
         weight, bias = p_power(self.weight, self.lebesgue_p), self.bias
         if self.precision is not None: x, weight = x.to(self.precision), weight.to(self.precision)
-        if not self.training or x.requires_grad:
+        rows = None
+        if self.training or self._rows_pay(x): rows, (n, h, w) = patch_rows(x.detach(), self.kernel_size, self.stride, self.dilation)
+        if rows is None or x.requires_grad:
             u = F.conv2d(x, weight, None if bias is None else bias.to(x.dtype), self.stride, 0, self.dilation, self.groups).to(self.weight.dtype)
-            if self.triangle is not None: u = self.triangle(u)
+        else: u = weigh_rows(rows, weight.view(self.out_channels, -1), bias, self.groups).to(self.weight.dtype).view(n, h, w, -1).permute(0, 3, 1, 2)
+        if self.triangle is not None: u = self.triangle(u)
         if self.training:
-            rows, (n, h, w) = patch_rows(x.detach(), self.kernel_size, self.stride, self.dilation)
-            if not x.requires_grad:
-                u = weigh_rows(rows, weight.view(self.out_channels, -1), bias, self.groups).to(self.weight.dtype)
-                if self.triangle is not None: u = self.triangle(u)
-                u = u.view(n, h, w, -1).permute(0, 3, 1, 2)
             self.learn(rows, u.detach().permute(0, 2, 3, 1).reshape(n*h*w, -1))
         return u
+
+    def _rows_pay(self, x): # on processors the product of matrices is faster than the convolution, while the rows fit in a fast part of the memory
+        size = x.shape[0] * x.shape[2] * x.shape[3] * self.weight[0].numel() / self.stride**2 * x.element_size()
+        return x.device.type == 'cpu' and not x.requires_grad and size < 2**28
 
     def _check(self, x):
         if x.dim() != 4 or x.shape[1] != self.in_channels:

@@ -220,7 +220,7 @@ def _conv_shape(size, layer, spec, where):
     if 2*padding > kernel: raise ValueError(f'{where}: the pool {spec.pool!r} has a padding of more than half its size')
     return (layer.out_channels, *pooled)
 
-# %% ../nbs/24_networks.ipynb #34317d25
+# %% ../nbs/24_networks.ipynb #ca14db01
 class Network(nn.Module):
     "A list of blocks, of which some learn."
     def __init__(self,
@@ -237,6 +237,7 @@ class Network(nn.Module):
         "All blocks, one after the other."
         if self.plans and tuple(x.shape[1:]) != tuple(self.plans[0].in_shape):
             raise ValueError(f'this network was built for images of {tuple(self.plans[0].in_shape)}, got {tuple(x.shape[1:])}')
+        if x.dim() == 4: x = x.contiguous(memory_format=torch.channels_last)
         for block in self.blocks: x = block(x)
         return x
 
@@ -300,7 +301,8 @@ def _build_layer(plan):
     l, n = plan.layer, plan.in_channels
     if not l.hebbian:
         if plan.spec.arch == 'MLP': return nn.Linear(n, l.out_channels)
-        return nn.Conv2d(n, l.out_channels, l.kernel_size, l.stride, l.padding, l.dilation, l.groups, bias=l.bias, padding_mode='reflect')
+        conv = nn.Conv2d(n, l.out_channels, l.kernel_size, l.stride, l.padding, l.dilation, l.groups, bias=l.bias, padding_mode='reflect')
+        return conv.to(memory_format=torch.channels_last)  # pooling is ten times faster when channels are last in memory
     common = dict(rule=l.rule, bias=l.bias, lebesgue_p=l.lebesgue_p, t_invert=l.t_invert, lr=l.lr, power_lr=l.power_lr, adaptive=l.adaptive, delta=l.delta,
                   radius=l.radius, init=plan.init, lr_decay=l.lr_decay, decay_speed=l.decay_speed, decay_divisor=l.decay_divisor)
     if plan.spec.arch == 'MLP': return HebbLinear(n, l.out_channels, **common)

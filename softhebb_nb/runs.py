@@ -161,7 +161,7 @@ def versions()->dict: # name -> version
                 torchvision=of('torchvision'), platform=platform.platform(), machine=platform.machine(),
                 threads=torch.get_num_threads(), gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None)
 
-# %% ../nbs/27_runs.ipynb #5c68785a
+# %% ../nbs/27_runs.ipynb #a3cc311f
 def plot_kernels(
     weight:torch.Tensor, # (kernels, channels, k, k), or (neurons, inputs) with a square number of inputs
     ax=None,             # matplotlib axes; None: new ones
@@ -196,12 +196,12 @@ def plot_log(
     for entry in log:
         rows = entry['rows']
         for name in (rows[0].get('layers') or {}) if rows else {}:
-            reports = [r['layers'][name] for r in rows]
-            axs[0].plot(range(1, len(rows) + 1), [r['convergence'] for r in reports], 'o-', ms=3, label=name)
+            course = [(i + batch/r['layers'][name]['course'][-1][0], c) for i, r in enumerate(rows) for batch, c in r['layers'][name]['course']]
+            axs[0].plot(*zip(*course), label=name)
         for key, style in (('train_accuracy', '--'), ('valid_accuracy', '-')):
             points = [(r['epoch'] + 1, 100*r[key]) for r in rows if r.get(key) is not None]
             if points: axs[1].plot(*zip(*points), style, label={'train_accuracy': 'training images', 'valid_accuracy': 'test images'}[key])
-    axs[0].set(xlabel='unsupervised epoch', ylabel='mean |radius − 1|', yscale='log' if axs[0].lines else 'linear')
+    axs[0].set(xlabel='unsupervised epochs', ylabel='mean |radius − 1|', yscale='log' if axs[0].lines else 'linear')
     axs[1].set(xlabel='supervised epoch', ylabel='accuracy (%)')
     for ax in axs:
         if ax.lines: ax.legend(frameon=False, fontsize=7)

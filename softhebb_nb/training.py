@@ -32,7 +32,7 @@ class HebbianCB(Callback):
     def step(self):
         for layer in self.layers: layer.update()
 
-# %% ../nbs/25_training.ipynb #45b57534
+# %% ../nbs/25_training.ipynb #f6909f02
 def layer_report(
     layer:HebbLayer,
 )->dict: # numbers, and the lists `neurons_lr`, `neurons_radius`, `neurons_wins` (shares)
@@ -65,7 +65,7 @@ def format_report(
     return line
 
 class LayerReportCB(Callback):
-    "Puts a report on each learning Hebbian layer into the epoch's row, as `layers`, and prints it if asked."
+    "Puts a report on each learning Hebbian layer, and its convergence in the course of the epoch, into the row, as `layers`."
     order = 20
     def __init__(self,
         names:dict=None, # layer -> name in the report; None: the layer's name in the model
@@ -75,8 +75,12 @@ class LayerReportCB(Callback):
         names = self.names or {m: n for n, m in self.learn.model.named_modules()}
         self.layers = {names[m]: m for m in self.learn.model.modules() if isinstance(m, HebbLayer) and m.training}
         for layer in self.layers.values(): layer.reset_statistics()
+        self.course = {name: [] for name in self.layers}
+    def after_step(self):
+        if self.learn.iter % max(1, (self.learn.n_iter or 1000) // 40): return
+        for name, layer in self.layers.items(): self.course[name].append((self.learn.iter + 1, layer.convergence()[0]))
     def after_train(self):
-        self.learn.row['layers'] = {str(name): layer_report(layer) for name, layer in self.layers.items()}
+        self.learn.row['layers'] = {str(name): dict(layer_report(layer), course=self.course[name]) for name, layer in self.layers.items()}
         if self.verbose:
             for name, report in self.learn.row['layers'].items(): print(f'{name}, epoch {self.learn.epoch + 1}: {format_report(report)}', flush=True)
 

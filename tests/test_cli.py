@@ -1,0 +1,150 @@
+"The commands as a user meets them: fresh processes, kills, and bad input."
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ENV = dict(os.environ, OMP_NUM_THREADS='1')
+QUICK = ['--preset', '3SoftHebbCnnMNIST', '--dataset', 'MNIST5k_quick', '--quiet']
+
+
+def command(*args, **kwargs):
+    return [sys.executable, '-c', 'import sys; from softhebb_nb.cli import train_main; sys.exit(train_main())', *map(str, args)]
+
+
+def train(*args):
+    return subprocess.run(command(*args), capture_output=True, text=True, env=ENV, timeout=300)
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+    return load_file(Path(folder)/'model.safetensors')
+
+
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory):
+    root = tmp_path_factory.mktemp('runs')
+    done = train(*QUICK, '--runs-dir', root, '--seed', 3)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+def test_last_line_is_the_run_folder(undisturbed):
+    assert undisturbed.is_dir() and undisturbed.name == '3SoftHebbCnnMNIST'
+    assert {p.name for p in undisturbed.iterdir()} == {'config.json', 'checkpoint.safetensors', 'model.safetensors', 'log.json',
+                                                       'result.json', 'kernels.png', 'curves.png'}
+    result = json.loads((undisturbed/'result.json').read_text())
+    assert 0 < result['test_accuracy'] <= 1 and result['seed'] == 3 and len(result['phases']) == 3
+    assert all(p['seconds'] > 0 and p['images_per_second'] > 0 for p in result['phases'])
+
+
+@pytest.mark.parametrize('moment', ['first', 'later', 'last'])
+def test_killed_and_resumed_equals_undisturbed(undisturbed, tmp_path, moment):
+    "SIGKILL before the first checkpoint, after it, and in the last phase; then --resume all."
+    process = subprocess.Popen(command(*QUICK, '--runs-dir', tmp_path, '--seed', 3), env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folder, deadline = tmp_path/'3SoftHebbCnnMNIST', time.time() + 120
+
+    def reached():
+        if moment == 'first': return (folder/'config.json').exists()
+        log = folder/'log.json'
+        return log.exists() and len(json.loads(log.read_text())) >= (1 if moment == 'later' else 2)
+    while not reached() and process.poll() is None and time.time() < deadline: time.sleep(.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert folder.exists() and not (folder/'result.json').exists(), 'the run was over before it was killed'
+    done = train(*QUICK, '--runs-dir', tmp_path, '--seed', 3, '--resume', 'all')
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ['3SoftHebbCnnMNIST'], 'it went on in the same folder'
+    expected, got = weights(undisturbed), weights(folder)
+    assert expected.keys() == got.keys()
+    for name in expected: assert torch.equal(expected[name], got[name]), name
+    assert [len(e['rows']) for e in json.loads((folder/'log.json').read_text())] == [3, 3, 3]
+
+
+def test_a_run_never_writes_into_another(undisturbed):
+    before = {p.name: p.read_bytes() for p in undisturbed.iterdir()}
+    for resume in ('all', 'without_classifier'):
+        done = train(*QUICK, '--runs-dir', undisturbed.parent, '--seed', 3, '--resume', resume, '--training-blocks', 2)
+        assert done.returncode == 0, done.stderr
+        other = Path(done.stdout.strip().splitlines()[-1])
+        assert other != undisturbed
+        assert torch.equal(weights(other)['blocks.0.layer.weight'], weights(undisturbed)['blocks.0.layer.weight'])
+    assert {p.name: p.read_bytes() for p in undisturbed.iterdir()} == before
+
+
+def test_resuming_another_configuration_is_refused(tmp_path):
+    from softhebb_nb.runs import Run
+    Run.create(tmp_path, '3SoftHebbCnnMNIST', {'seed': 1})
+    done = train(*QUICK, '--runs-dir', tmp_path, '--seed', 3, '--resume', 'all')
+    assert done.returncode == 2 and 'was started with' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_broken_checkpoint_is_named(undisturbed, tmp_path):
+    import shutil
+    folder = tmp_path/undisturbed.name
+    shutil.copytree(undisturbed, folder)
+    (folder/'result.json').unlink()
+    whole = (folder/'checkpoint.safetensors').read_bytes()
+    for content in (whole[:-100], b'a pickle of somebody else'):
+        (folder/'checkpoint.safetensors').write_bytes(content)
+        done = train(*QUICK, '--runs-dir', tmp_path, '--seed', 3, '--resume', 'all')
+        assert done.returncode == 2 and 'checkpoint.safetensors' in done.stderr and 'cut off' in done.stderr
+        assert 'Traceback' not in done.stderr
+
+
+def test_ctrl_c_tells_how_to_go_on(tmp_path):
+    process = subprocess.Popen(command(*QUICK, '--runs-dir', tmp_path), env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    log, deadline = tmp_path/'3SoftHebbCnnMNIST'/'log.json', time.time() + 120
+    while not log.exists() and process.poll() is None and time.time() < deadline: time.sleep(.002)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and '--resume all' in err and 'Traceback' not in err
+
+
+@pytest.mark.parametrize('args, message', [
+    (['--preset', '4SoftHebCnnCIFAR'], "did you mean '4SoftHebbCnnCIFAR'"),
+    (['--dataset-sup', 'CIFAR10_51'], "unknown data set 'CIFAR10_51'"),
+    (['--training-mode', 'sucessive'], "did you mean 'successive'"),
+    (['--sed', '3'], "unknown option '--sed': did you mean '--seed'"),
+    (['--preset', '2SoftMlpMNIST', '--dataset-unsup', 'CIFAR10_1'], 'images of one size'),
+    (['--preset', '2SoftMlpMNIST', '--training-blocks', '7'], 'there is no block 7'),
+])
+def test_bad_flags(args, message, tmp_path, capsys):
+    from softhebb_nb.cli import train_main
+    assert train_main([*args, '--runs-dir', str(tmp_path/'runs')]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path/'runs').exists()
+
+
+def test_unreadable_data_folder(tmp_path, capsys, monkeypatch):
+    from softhebb_nb.cli import train_main
+    for name in ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte'):
+        (tmp_path/'MNIST'/'raw').mkdir(parents=True, exist_ok=True)
+        (tmp_path/'MNIST'/'raw'/name).write_bytes(b'')
+    import builtins
+    opened = builtins.open
+
+    def refuse(file, *args, **kwargs):  # root may read everything, so the refusal is played
+        if 'ubyte' in str(file): raise PermissionError(13, 'Permission denied', str(file))
+        return opened(file, *args, **kwargs)
+    monkeypatch.setattr(builtins, 'open', refuse)
+    assert train_main(['--preset', '2SoftMlpMNIST', '--data-dir', str(tmp_path), '--runs-dir', str(tmp_path/'runs')]) == 2
+    assert 'no permission to read' in capsys.readouterr().err
+
+
+def test_dry_run_prints_one_object(tmp_path):
+    done = subprocess.run(command('--preset', '4SoftHebbCnnCIFAR', '--dataset-unsup', 'CIFAR10_1', '--dataset-sup', 'CIFAR10_50', '--dry-run'),
+                          capture_output=True, text=True, env=ENV, cwd=tmp_path)
+    plan = json.loads(done.stdout)
+    assert [b['out_shape'] for b in plan['blocks']] == [[96, 16, 16], [384, 8, 8], [1536, 4, 4], [10]]
+    assert plan['blocks'][0]['init'] == 'normal' and abs(plan['blocks'][0]['init_scale'] - 25/75**.5) < 1e-9
+    assert [(p['mode'], p['blocks'], p['epochs'], p['batch_size'], p['lr']) for p in plan['phases']] == [
+        ('unsupervised', [0], 1, 10, .08), ('unsupervised', [1], 1, 10, .005), ('unsupervised', [2], 1, 10, .01), ('supervised', [3], 50, 64, .001)]
+    assert (plan['dataset_unsup'], plan['dataset_sup']) == ('CIFAR10_1', 'CIFAR10_50')
+    assert list(tmp_path.iterdir()) == []
