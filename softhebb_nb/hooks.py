@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from .core import optional_import, unknown_name
 from .learner import Callback, model_device
 
-# %% ../nbs/08_hooks.ipynb #dde05dbe
+# %% ../nbs/08_hooks.ipynb #353c3c92
 class Hook:
     "Calls `func(hook, module, inputs, output)` each time the module has run, inside a `with` block and never after it."
     def __init__(self,
@@ -30,7 +30,7 @@ class Hook:
         before:bool=False, # call `func(hook, module, inputs)` before the module runs?
     ):
         if not isinstance(module, nn.Module):
-            raise TypeError(f'a hook listens to an nn.Module, not to a {type(module).__name__} (hook {name!r})')
+            raise TypeError(f'a hook listens to an nn.Module, and {module!r} is of type {type(module).__name__} (hook {name!r})')
         self.module, self.func, self.name, self.before, self._handle = module, func, name, before, None
 
     def register(self)->'Hook':
@@ -116,7 +116,7 @@ def log_histogram(
     bins = half_octaves.clamp_(0, _SIDE).bitwise_xor_(negative).sub_(negative).add_(_SIDE)  # (n ^ -1) - -1 is -n
     return torch.bincount(bins.flatten(), minlength=2*_SIDE + 1)
 
-# %% ../nbs/08_hooks.ipynb #bf294df2
+# %% ../nbs/08_hooks.ipynb #8c9ff4b0
 class _Tally:
     "Number, mean, squared deviations, histogram, and each unit's range of all tensors that were added."
     def __init__(self): self.n, self.mean, self.squares, self.counts, self.low, self.high = 0, 0., 0., 0, None, None
@@ -135,6 +135,7 @@ class _Tally:
 
     def summary(self, dead_range):
         width = self.high - self.low
+        if self.n <= width.numel(): width = width * float('nan')  # one value a unit says nothing about its range
         dead = torch.where(width.isnan(), width, (width <= dead_range).to(width.dtype)).mean()  # NaN is neither
         return torch.stack([self.mean, (self.squares / self.n).sqrt(), dead])
 
@@ -347,11 +348,11 @@ def _sample_inputs(model, sample):
     if _first_tensor(sample) is not None: return ((), sample) if isinstance(sample, dict) else (tuple(sample), {})
     raise TypeError(f'sample={sample!r}: give the shape of one input without the batch, such as (1, 28, 28), or a batch')
 
-# %% ../nbs/08_hooks.ipynb #8f72e2a8
+# %% ../nbs/08_hooks.ipynb #f6586aa8
 def model_summary(
     model:nn.Module, # any model
     sample,          # shape of one input without the batch, such as (1, 28, 28); or a batch; several inputs as tuple or dictionary
-)->'ModelSummary': # shows itself as a table
+): # a `ModelSummary`, which shows itself as a table
     "Output shape, parameters, buffers, multiply-adds and activation memory of each layer, for one input."
     args, kwargs = _sample_inputs(model, sample)
     batch = len(_first_tensor(args or kwargs))

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['save_tensors', 'load_tensors', 'load_weights', 'Run', 'CheckpointCB', 'versions', 'plot_kernels', 'plot_log']
 
-# %% ../nbs/27_runs.ipynb #e654e7d7
-import json, platform, sys, time
-from dataclasses import dataclass
+# %% ../nbs/27_runs.ipynb #d3bdc27c
+import json, platform, time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
