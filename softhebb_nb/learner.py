@@ -52,7 +52,7 @@ class DataLoaders:
     train: Any
     valid: Any = None
 
-# %% ../nbs/05_learner.ipynb #9f3d729c
+# %% ../nbs/05_learner.ipynb #fc2366ae
 class Learner:
     "Trains `model` on `dls.train` and validates on `dls.valid`; everything beyond the bare loop is a callback."
     def __init__(self,
@@ -105,7 +105,14 @@ class Learner:
         try:
             self(f'before_{name}'); body(); self(f'after_{name}')
         except {'batch': CancelBatch, 'epoch': CancelEpoch, 'fit': CancelFit}[name]: self(f'after_cancel_{name}')
-        finally: self(f'cleanup_{name}')
+        finally: self._cleanup(f'cleanup_{name}')
+
+    def _cleanup(self, event): # every callback cleans up, also when another's cleanup fails
+        errors = []
+        for cb in self._active:
+            try: getattr(cb, event, _nothing)()
+            except Exception as e: errors.append(e)
+        if errors: raise errors[0]
 
     def _epochs(self, start, train, valid):
         for self.epoch in range(start, self.n_epochs):
@@ -179,7 +186,7 @@ class TrainCB(Callback):
     def cleanup_batch(self):
         if self.learn.training: self.learn.opt.zero_grad()  # a cancelled batch leaves no gradient behind
 
-# %% ../nbs/05_learner.ipynb #81d51e7f
+# %% ../nbs/05_learner.ipynb #0ea9d8dc
 class MetricsCB(Callback):
     "Averages the loss and any torchmetrics metrics over each pass, into `row['train_…']` and `row['valid_…']`."
     order = 10
@@ -211,7 +218,7 @@ def accuracy(
     num_classes:int, # how many classes there are
 ): # a torchmetrics metric
     "Share of right answers (of all samples, not averaged over classes)."
-    return import_torchmetrics().Accuracy(task='multiclass', num_classes=num_classes, average='micro')
+    return import_torchmetrics().Accuracy(task='multiclass', num_classes=num_classes, average='micro', validate_args=False)
 
 # %% ../nbs/05_learner.ipynb #5e0b2c4d
 class ProgressCB(Callback):
