@@ -99,7 +99,8 @@ def test_broken_checkpoint_is_named(undisturbed, tmp_path):
 
 
 def test_ctrl_c_tells_how_to_go_on(tmp_path):
-    process = subprocess.Popen(command(*QUICK, '--runs-dir', tmp_path), env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command(*QUICK, '--runs-dir', tmp_path), env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a job in the background inherits that Ctrl-C is ignored
     log, deadline = tmp_path/'3SoftHebbCnnMNIST'/'log.json', time.time() + 120
     while not log.exists() and process.poll() is None and time.time() < deadline: time.sleep(.002)
     process.send_signal(signal.SIGINT)
