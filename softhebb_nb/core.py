@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['derive_seed', 'set_seed', 'get_device', 'unknown_name', 'optional_import', 'import_torchvision',
-           'import_torchmetrics', 'mnist5k', 'atomic_write', 'write_json', 'new_folder', 'free_memory', 'peak_memory']
+           'import_torchmetrics', 'mnist5k', 'atomic_write', 'write_json', 'new_folder', 'full_study', 'study_folder',
+           'free_memory', 'peak_memory']
 
 # %% ../nbs/00_core.ipynb #2805aa7e
 import difflib, hashlib, importlib, json, os, random, tempfile
@@ -166,6 +167,19 @@ def new_folder(
         except FileExistsError: continue
         return folder
     raise OSError(f'no free name for {name} in {parent}')
+
+# %% ../nbs/00_core.ipynb #4ec23a31
+def full_study()->bool:
+    "Is the full setting of a study wanted (`SOFTHEBB_FULL=1`)?"
+    return os.environ.get('SOFTHEBB_FULL', '').lower() in ('1', 'true', 'yes')
+
+def study_folder(
+    name:str, # of the study
+)->Path:
+    "Where a study keeps its runs: `$SOFTHEBB_STUDIES/name`, else `~/.softhebb/studies/name`."
+    folder = Path(os.environ.get('SOFTHEBB_STUDIES') or Path.home()/'.softhebb'/'studies')/name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 # %% ../nbs/00_core.ipynb #1a8d5196
 def free_memory()->int: # bytes

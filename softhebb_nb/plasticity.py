@@ -110,13 +110,14 @@ def decayed_lr(
     end = (lr / divisor - lr * math.exp(-speed)) / (1 - math.exp(-speed))
     return end + (lr - end) * math.exp(-speed * step / decay_steps)
 
-# %% ../nbs/22_plasticity.ipynb #c59a1a3f
+# %% ../nbs/22_plasticity.ipynb #6e07d1e0
 def bias_change(
     y:torch.Tensor,    # post-synaptic activity, (samples, out)
     bias:torch.Tensor, # (out,)
     t_invert:float,    # inverse temperature β
+    total=lambda change: change, # sums the change over processes that share the batch
 )->torch.Tensor: # (out,), largest absolute entry 1
     "(Σ y - N·e^(β·b)) / e^(β·b), divided by its largest absolute entry (Moraitis et al., 2022)."
     prior = (t_invert * bias).exp()
-    change = (y.sum(0) - len(y) * prior) / prior
+    change = total((y.sum(0) - len(y) * prior) / prior)
     return change / largest_entry(change)

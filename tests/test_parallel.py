@@ -1,0 +1,60 @@
+"""Two processes that share every batch learn what one process learns from the whole batch."""
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from softhebb_nb.datasets import Images, dataset_settings
+from softhebb_nb.networks import BlockSpec, build_network, plan_network
+from softhebb_nb.training import compute_features, join_processes, plan_phases, process_count, run_phase
+
+BLOCKS = [BlockSpec('softkrotov-c12-k3-p1-t2-lr0.05', 'CNN', 'batchnorm2d', 'triangle_0.7', 'max_2_2_0'),
+          BlockSpec('soft-c16-k3-p1-t2-lr0.05-b1', 'CNN', 'batchnorm2d', 'triangle_0.7', 'max_2_2_0'),
+          BlockSpec('BP-c10', 'MLP', 'flatten')]
+
+
+def images(n=45):
+    "45 images in batches of 11: the last batch has one image, which two processes cannot share."
+    generator = torch.Generator().manual_seed(1)
+    return Images(torch.randint(256, (n, 1, 28, 28), dtype=torch.uint8, generator=generator), torch.arange(n) % 10, [str(i) for i in range(10)])
+
+
+def train(mode):
+    data, settings = images(44 if mode == 'simultaneous' else 45), dataset_settings('MNIST5k', n_epochs=2, batch_size=11, seed=3)
+    plans = plan_network(BLOCKS, settings)
+    net = build_network(plans, seed=0)
+    for number, phase in enumerate(plan_phases(plans, settings, settings, mode)): learn = run_phase(net, phase, data, data, settings, number)
+    wins = [layer.wins.clone() for layer in net.hebbian_layers().values()]
+    return dict(net.state_dict(), accuracy=torch.tensor(learn.history[-1]['valid_accuracy']), features=compute_features(net.part(0, 2), images()),
+                **{f'wins{i}': w for i, w in enumerate(wins)})
+
+
+def worker(rank, port, folder, mode):
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), OMP_NUM_THREADS='1')
+    torch.set_num_threads(1)
+    join_processes(-1)
+    assert process_count() == 2
+    torch.save(train(mode), f'{folder}/{rank}.pt')
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason='this PyTorch has no gloo')
+@pytest.mark.parametrize('mode', ['successive', 'simultaneous'])
+def test_two_processes_learn_what_one_does(mode):
+    with socket.socket() as s: s.bind(('127.0.0.1', 0)); port = s.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        mp.start_processes(worker, (port, folder, mode), nprocs=2, start_method='spawn')
+        one, two = (torch.load(Path(folder)/f'{rank}.pt', weights_only=True) for rank in range(2))
+    alone = train(mode)
+    for name, value in alone.items():
+        assert torch.equal(one[name], two[name]), f'{name} differs between the two processes'
+        error = (one[name].double() - value.double()).norm() / value.double().norm().clamp_min(1e-12)
+        # Adam divides small gradients by their size; a batch of one image counts once in each process
+        assert error < (1e-2 if name.startswith('blocks.2') else .05 if name.startswith('wins') else 1e-4), f'{name} differs by {error}'
+    fresh = build_network(plan_network(BLOCKS, dataset_settings('MNIST5k')), seed=0)
+    assert not torch.allclose(alone['blocks.1.layer.weight'], fresh.state_dict()['blocks.1.layer.weight'])
