@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes what the notebooks imply about the project's pages: README.md from nbs/index.ipynb, and nbs/sidebar.yml.
+"""Writes what the notebooks imply about the project's pages: README.md from nbs/index.ipynb, and nbs/sidebar.yml, nbs/llms.txt.
 
-nbdev makes both too, but the first needs Quarto and the second knows no groups. `make export` runs this.
+nbdev makes the first two, too, but one needs Quarto and the other knows no groups. `make export` runs this.
 
     python tests/make_docs.py               write what has changed
     python tests/make_docs.py --check       write nothing; show what would change, and fail if anything would
@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUPS = ('Learn', 0), ('SoftHebb', 20), ('Study', 30)  # title, first number; studies/ ends the last one
+GROUPS = {'Learn': range(0, 20), 'Use': [*range(20, 30), *range(35, 60)], 'Study': range(30, 35)}  # title: numbers; studies/ ends the last
+SITE = 'https://softhebb-nb.github.io/softhebb_nb'
 
 
 def read_cells(notebook):
@@ -70,19 +71,46 @@ def readme(
     return {'README.md': ('\n\n'.join(text) + '\n').encode(), **files}
 
 
+def contents(
+    nbs,  # the folder of the notebooks
+):  # [(title of the group or None, [paths relative to nbs])]
+    "The site's pages in reading order: index, then the groups, the last of them with the studies."
+    def number(path): return int(re.match(r'\d*', path.name)[0] or -1)
+    top = sorted((path for path in nbs.glob('*.ipynb') if path.name[0] not in '_.'), key=lambda path: (path.stem != 'index', path.name))
+    groups = [(None, [path.name for path in top if number(path) < 0])]
+    for title, numbers in GROUPS.items(): groups.append((title, [path.name for path in top if number(path) in numbers]))
+    groups[-1][1].extend(f'studies/{path.name}' for path in sorted(nbs.glob('studies/[!_.]*.ipynb')))
+    return groups
+
+
 def sidebar(
     nbs,  # the folder of the notebooks
 ):  # text of sidebar.yml
-    "The site's contents in reading order: index, then the groups, the last of them with the studies."
-    def number(path): return int(re.match(r'\d*', path.name)[0] or -1)
-    top = sorted((path for path in nbs.glob('*.ipynb') if path.name[0] not in '_.'), key=lambda path: (path.stem != 'index', path.name))
+    "The contents as Quarto wants them."
     lines = ['website:', '  sidebar:', '    contents:']
-    lines += [f'      - {path.name}' for path in top if number(path) < 0]
-    for (title, first), last in zip(GROUPS, [first for _, first in GROUPS[1:]] + [float('inf')]):
-        names = [path.name for path in top if first <= number(path) < last]
-        if last == float('inf'): names += [f'studies/{path.name}' for path in sorted(nbs.glob('studies/[!_.]*.ipynb'))]
-        if names: lines += [f'      - section: {title}', '        contents:', *(f'          - {name}' for name in names)]
+    for title, names in contents(nbs):
+        if title is None: lines += [f'      - {name}' for name in names]
+        elif names: lines += [f'      - section: {title}', '        contents:', *(f'          - {name}' for name in names)]
     return '# Made from the notebooks in nbs/ by `make export`\n' + '\n'.join(lines) + '\n'
+
+
+def llms(
+    nbs,  # the folder of the notebooks
+):  # text of llms.txt
+    "The contents for language models (llmstxt.org): each page's address, title and sentence."
+    def page(name):
+        first = ''.join(json.loads((nbs/name).read_text(encoding='utf-8'))['cells'][0]['source'])
+        title, sentence = (re.search(pattern, first, re.MULTILINE) for pattern in (r'^# (.+)$', r'^> (.+)$'))
+        address = re.sub(r'(^|/)\d+_', r'\1', name.removesuffix('.ipynb'))
+        return title and title[1].strip(), sentence[1].strip() if sentence else '', f'{SITE}/{address}.html'
+    lines = []
+    for group, names in contents(nbs):
+        for name in names:
+            title, sentence, address = page(name)
+            if group is None: lines += [f'# {title}', '', f'> {sentence}']
+            elif name == names[0]: lines += ['', f'## {group}', '', f'- [{title}]({address}): {sentence}']
+            else: lines.append(f'- [{title}]({address}): {sentence}')
+    return '\n'.join(lines) + '\n'
 
 
 def generated(
@@ -90,7 +118,7 @@ def generated(
 ):  # {path relative to it: bytes, or None for a file that should go}
     "All files that this script makes, as they ought to be."
     nbs = root/'nbs'
-    files = {'nbs/sidebar.yml': sidebar(nbs).encode()}
+    files = {'nbs/sidebar.yml': sidebar(nbs).encode(), 'nbs/llms.txt': llms(nbs).encode()}
     if (nbs/'index.ipynb').exists():
         files.update(readme(nbs/'index.ipynb'))
         files.update({f'nbs/images/{path.name}': None for path in nbs.glob('images/index_*.png')
