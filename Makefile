@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo 'make venv    build .venv with the library and what developers need'
-	@echo 'make export  write softhebb_nb/, README.md and nbs/sidebar.yml from the notebooks'
+	@echo 'make export  write softhebb_nb/, README.md and what the site needs from the notebooks'
 	@echo 'make clean   take what git should not see out of the notebooks'
 	@echo 'make test    run all checks: ruff, every notebook, pytest'
 	@echo 'make demo    train a first network (needs no more than the library itself)'
@@ -31,6 +31,7 @@ venv: .venv/.dev
 
 export: .venv/.dev
 	$(BIN)/nbdev_export
+	$(BIN)/python tests/make_stubs.py
 	$(BIN)/python tests/make_docs.py
 
 clean: .venv/.dev

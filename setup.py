@@ -21,7 +21,7 @@ setup(
     keywords=cfg['keywords'],
     packages=find_packages(include=[cfg['lib_name'], cfg['lib_name'] + '.*']),
     include_package_data=True,
-    package_data={cfg['lib_name']: ['py.typed']},
+    package_data={cfg['lib_name']: ['py.typed', '*.pyi']},
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
     extras_require=extras,

@@ -338,6 +338,33 @@ def test_readme_and_sidebar_are_what_the_notebooks_say():
     run('python', ROOT/'tests'/'make_docs.py', '--check')
 
 
+def test_stubs_are_what_the_modules_say():
+    done = run('python', ROOT/'tests'/'make_stubs.py', '--check', check=False)
+    assert not done.returncode, done.stdout
+
+
+def test_stubs_know_patched_methods_and_attributes():
+    import make_stubs
+    text = make_stubs.stub('''
+from fastcore.basics import patch
+from pathlib import Path
+class Layer:
+    "A layer."
+    order = 3
+    def __init__(self, n:int, file:Path=None): self.n = n
+@patch
+def grow(self:Layer, by:int=1, *, name:str=None)->float: self.size = by
+@patch(as_prop=True)
+def area(self:Layer)->int: return 1
+Layer.delta = property(lambda self: 1)
+LIMIT = 5
+''')
+    expected = ['class Layer:', 'order: int', 'n: Any', 'size: Any', 'delta: Any', 'def __init__(self, n: int, file: Path | None = ...) -> None: ...',
+                'def grow(self, by: int = ..., *, name: str | None = ...) -> float: ...', '@property', 'def area(self) -> int: ...', 'LIMIT: int', 'from pathlib import Path']
+    for line in expected: assert line in text, line
+    assert 'fastcore' not in text
+
+
 def test_notebooks_become_pages(project):
     assert not any(part.startswith('.') for part in project.parts), f'{project}: nbdev finds nothing below a folder with a leading dot'
     code = ('from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml; refresh_quarto_yml(); nbdev_sidebar.__wrapped__()\n'

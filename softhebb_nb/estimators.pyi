@@ -1,0 +1,43 @@
+# Made from the module of this name by tests/make_stubs.py
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin  # type: ignore
+__all__ = ['SoftHebbFeatures', 'SoftHebbClassifier']
+
+class _SoftHebb(BaseEstimator):
+    n_neurons: Any
+    t_invert: Any
+    radius: Any
+    image_shape: Any
+    preset: Any
+    epochs: Any
+    batch_size: Any
+    random_state: Any
+    gpu_id: Any
+    n_features_in_: Any
+    feature_names_in_: Any
+    network_: Any
+    def __init__(self, n_neurons=..., t_invert=..., radius=..., image_shape=..., preset=..., epochs=..., batch_size=..., random_state=..., gpu_id=...) -> None: ...
+    def _blocks(self) -> Any: ...
+    def _check(self, X, fitting=...) -> Any: ...
+    def _images(self, X, y=..., classes=...) -> Any: ...
+    def _fit(self, X, y, classes) -> Any: ...
+    def _features(self, X, stop) -> Any: ...
+
+class SoftHebbFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _SoftHebb):
+    _stop: Any
+    _n_features_out: Any
+    def fit(self, X, y=...) -> Any: ...
+    def transform(self, X) -> np.ndarray: ...
+
+class SoftHebbClassifier(ClassifierMixin, _SoftHebb):
+    classifier_epochs: Any
+    classifier_batch_size: Any
+    classes_: Any
+    def __init__(self, n_neurons=..., t_invert=..., radius=..., image_shape=..., preset=..., epochs=..., batch_size=..., classifier_epochs=..., classifier_batch_size=..., random_state=..., gpu_id=...) -> None: ...
+    def fit(self, X, y) -> Any: ...
+    def decision_function(self, X) -> np.ndarray: ...
+    def predict_proba(self, X) -> np.ndarray: ...
+    def predict(self, X) -> np.ndarray: ...
