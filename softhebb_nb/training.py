@@ -25,7 +25,7 @@ from .learner import Callback, DataLoaders, Learner, MetricsCB, ProgressCB, Trai
 from .networks import Network
 from .schedule import ParamScheduler, halving_schedule
 
-# %% ../nbs/25_training.ipynb #a3cb22a5
+# %% ../nbs/25_training.ipynb #51643122
 class HebbianCB(Callback):
     "Updates every Hebbian layer that is in training mode after each batch: no loss, no gradient."
     learns = True
@@ -46,6 +46,11 @@ class HebbianCB(Callback):
         if self.captured is None: self.captured = StepGraph(self.learn.model, self.layers, x)
         return self.captured.forward(x)
 
+    def before_batch(self):
+        if not self.learn.training: return
+        for layer in self.layers:
+            if layer.supervised: layer.labels = self.learn.yb
+
     def step(self):
         if self.replayed: return self.captured.update()
         for layer in self.layers: layer.update()
@@ -53,7 +58,7 @@ class HebbianCB(Callback):
     def cleanup_epoch(self): self.learn.model.__dict__.pop('forward', None)
     def cleanup_fit(self): self.captured = None
 
-# %% ../nbs/25_training.ipynb #daf631f3
+# %% ../nbs/25_training.ipynb #6f43a178
 class StepGraph:
     "The forward pass, competition and update of a batch of one size, recorded as CUDA graphs."
     @staticmethod
@@ -61,7 +66,7 @@ class StepGraph:
         "Can a step of this model on this batch be recorded?"
         if not x.is_cuda or torch.is_grad_enabled() or not model.training: return False
         if any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()): return False
-        return all(layer.process_group is None and (layer.adaptive or layer.lr_decay == 'constant' or layer.decay_steps is None) for layer in layers)
+        return all(layer.process_group is None and not layer.supervised and (layer.adaptive or layer.lr_decay == 'constant' or layer.decay_steps is None) for layer in layers)
 
     @torch.no_grad()
     def __init__(self,
@@ -151,7 +156,7 @@ class LayerReportCB(Callback):
         if self.verbose:
             for name, report in self.learn.row['layers'].items(): print(f'{name}, epoch {self.learn.epoch + 1}: {format_report(report)}', flush=True)
 
-# %% ../nbs/25_training.ipynb #dceed4e5
+# %% ../nbs/25_training.ipynb #365ab07f
 TRAINING_MODES = ('successive', 'consecutive', 'simultaneous')
 
 @dataclass
@@ -177,14 +182,14 @@ def plan_phases(
     blocks = list(range(len(plans))) if blocks is None else list(blocks)
     wrong = [i for i in blocks if not 0 <= i < len(plans)]
     if wrong: raise ValueError(f'there is no block {wrong[0]} to train: the blocks are numbered 0 to {len(plans) - 1}')
-    hebbian, backprop = ([i for i in blocks if plans[i].layer.hebbian == h] for h in (True, False))
+    alone, taught = ([i for i in blocks if plans[i].layer.supervised == s] for s in (False, True))  # without labels, with labels
     def phase(kind, ids):
         s = unsup if kind == 'unsupervised' else sup
-        lrs = [plans[i].layer.lr if kind == 'unsupervised' else plans[i].layer.lr_sup for i in ids if kind != 'hybrid' or not plans[i].layer.hebbian]
-        return Phase(kind, list(ids), s.n_epochs, s.batch_size, min(lrs))
-    if mode == 'successive': return [phase('unsupervised' if i in hebbian else 'supervised', [i]) for i in blocks]
-    if mode == 'consecutive': return [phase(kind, ids) for kind, ids in (('unsupervised', hebbian), ('supervised', backprop)) if ids]
-    if not backprop: raise ValueError('simultaneous training needs a block that backprop trains: add the classifier to the blocks')
+        layers = [plans[i].layer for i in ids if kind != 'hybrid' or plans[i].layer.supervised]
+        return Phase(kind, list(ids), s.n_epochs, s.batch_size, min(layer.lr if layer.hebbian else layer.lr_sup for layer in layers))
+    if mode == 'successive': return [phase('unsupervised' if i in alone else 'supervised', [i]) for i in blocks]
+    if mode == 'consecutive': return [phase(kind, ids) for kind, ids in (('unsupervised', alone), ('supervised', taught)) if ids]
+    if not taught: raise ValueError('simultaneous training needs a block that learns from labels: add the classifier to the blocks')
     return [phase('hybrid', blocks)]
 
 # %% ../nbs/25_training.ipynb #dcf2fa3e
@@ -340,7 +345,7 @@ class FeatureLoader:
             rows = on_device[i:i + self.batch_size]
             yield self.features.index_select(0, rows).float().view(len(rows), *self.shape), labels[rows]
 
-# %% ../nbs/25_training.ipynb #6d4e768c
+# %% ../nbs/25_training.ipynb #8d2b3813
 class SeedCB(Callback):
     "Seeds PyTorch's generator at the start of each epoch, so that an epoch does not depend on those before it."
     order = -10
@@ -382,6 +387,7 @@ def run_phase(
         names = {net.blocks[i].layer: f'block {i}' for i in phase.blocks}
         dls = make_loaders(train, test, settings, device, f'phase {number}')
         return Learner(part, dls, cbs=[HebbianCB(), LayerReportCB(names, verbose), *common], device=device).fit(phase.epochs, valid=False, start_epoch=start_epoch)
+    if (train.y < 0).any(): raise ValueError(f'{train.name} has images without labels, and blocks {phase.blocks} learn from labels: name another --dataset-sup')
     cached = phase.mode == 'supervised' and first > 0 and not settings.augmentation and not settings.noise_std
     part = net.part(first) if cached else net
     if cached:
@@ -392,8 +398,8 @@ def run_phase(
                           FeatureLoader(features[1], test.y, 500, shape=shape))
     else: dls = make_loaders(train, test, settings, device, f'phase {number}')
     hebbian = {net.blocks[i].layer: f'block {i}' for i in phase.blocks if net.blocks[i].hebbian}
-    learners = [TrainCB(), *([HebbianCB(), LayerReportCB(hebbian, verbose)] if hebbian else [])]
+    backprop = [TrainCB(), ParamScheduler('lr', halving_schedule(phase.epochs, phase.lr), per='epoch')] if len(hebbian) < len(phase.blocks) else []
+    learners = [*backprop, *([HebbianCB(), LayerReportCB(hebbian, verbose)] if hebbian else [])]
     metrics = MetricsCB(accuracy=accuracy(len(train.classes)))
-    schedule = ParamScheduler('lr', halving_schedule(phase.epochs, phase.lr), per='epoch')
-    learn = Learner(part, dls, F.cross_entropy, lr=phase.lr, opt_func=_adam, cbs=[*learners, schedule, metrics, *common], device=device)
+    learn = Learner(part, dls, F.cross_entropy, lr=phase.lr, opt_func=_adam, cbs=[*learners, metrics, *common], device=device)
     return learn.fit(phase.epochs, valid=settings.print_freq, start_epoch=start_epoch)
