@@ -38,8 +38,8 @@ def seconds(images, width, depth, batch_size, repeat):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('--repeat', type=int, default=2)
-    p.add_argument('--png')
+    p.add_argument('--repeat', type=int, default=2, help='passes over the images, of which the fastest counts')
+    p.add_argument('--png', help='file for the figure')
     args = p.parse_args()
     base = dict(images=200, width=24, depth=3, batch_size=10)
     tries = {'images': [100, 200, 400, 800], 'width': [12, 24, 48, 96], 'depth': [1, 2, 3, 4], 'batch_size': [1, 2, 5, 10, 20, 50, 100]}
@@ -58,6 +58,8 @@ def main():
     for ax, (name, values) in zip(axs, tries.items()):
         ax.plot(values, found[name], 'o-', color='#4477aa')
         ax.set(xscale='linear' if name == 'depth' else 'log', yscale='log', xlabel=labels[name])
+        ax.set_xticks(values, values); ax.set_xticks([], minor=True)
+        ax.set_yticks([1, 2, 5, 10], [1, 2, 5, 10]); ax.set_yticks([], minor=True)
     axs[0].set_ylabel('milliseconds an image')
     fig.savefig(args.png, dpi=130)
 
