@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes what the notebooks imply about the project's pages: README.md from nbs/index.ipynb, and nbs/sidebar.yml, nbs/llms.txt.
+"""Writes what the notebooks imply about the project's pages: README.md from nbs/index.ipynb, nbs/sidebar.yml, nbs/llms.txt,
+and the two cells that open each notebook in Colab.
 
 nbdev makes the first two, too, but one needs Quarto and the other knows no groups. `make export` runs this.
 
@@ -18,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = {'Learn': range(0, 20), 'Use': [*range(20, 30), *range(35, 60)], 'Study': range(30, 35)}  # title: numbers; studies/ ends the last
 SITE = 'https://softhebb-nb.github.io/softhebb_nb'
+COLAB = 'https://colab.research.google.com/github/softhebb-nb/softhebb_nb/blob/main/nbs'
 
 
 def read_cells(notebook):
@@ -113,12 +115,30 @@ def llms(
     return '\n'.join(lines) + '\n'
 
 
+def colab(
+    nbs,   # the folder of the notebooks
+    name,  # of one, relative to it
+):  # its bytes with the two cells that open it in Colab: a badge, and a hidden cell that installs the library
+    "The notebook with a second cell that is a badge, and a third that only Colab runs."
+    old = (nbs/name).read_text(encoding='utf-8')
+    nb = json.loads(old)
+    badge = f"[![Open in Colab]({'../' * name.count('/')}images/colab.svg)]({COLAB}/{name})"
+    install = ['#| hide\n', '#| eval: false\n', '%pip install -q softhebb_nb nbdev']
+    wanted = [dict(cell_type='markdown', id='colab-badge', metadata={}, source=[badge]),
+              dict(cell_type='code', execution_count=None, id='colab-install', metadata={}, outputs=[], source=install)]
+    if nb['cells'][1:3] == wanted: return old.encode()
+    rest = [cell for cell in nb['cells'] if cell.get('id') not in ('colab-badge', 'colab-install')]
+    nb['cells'] = [rest[0], *wanted, *rest[1:]]
+    return (json.dumps(nb, indent=1, sort_keys=True, ensure_ascii=False) + '\n').encode()
+
+
 def generated(
     root,  # the project's folder
 ):  # {path relative to it: bytes, or None for a file that should go}
     "All files that this script makes, as they ought to be."
     nbs = root/'nbs'
     files = {'nbs/sidebar.yml': sidebar(nbs).encode(), 'nbs/llms.txt': llms(nbs).encode()}
+    files.update({f'nbs/{name}': colab(nbs, name) for _, names in contents(nbs) for name in names if name != 'index.ipynb'})
     if (nbs/'index.ipynb').exists():
         files.update(readme(nbs/'index.ipynb'))
         files.update({f'nbs/images/{path.name}': None for path in nbs.glob('images/index_*.png')
@@ -164,7 +184,7 @@ def main():
         changed = True
         if args.check:
             print(f'{name} is not what the notebooks say')
-            if not name.endswith('.png'):
+            if not name.endswith(('.png', '.ipynb')):
                 before, after = ((text or b'').decode().splitlines(keepends=True) for text in (old, new))
                 sys.stdout.writelines(difflib.unified_diff(before, after, f'{name} as it is', f'{name} as it should be'))
         elif new is None: path.unlink()

@@ -149,3 +149,76 @@ def test_dry_run_prints_one_object(tmp_path):
         ('unsupervised', [0], 1, 10, .08), ('unsupervised', [1], 1, 10, .005), ('unsupervised', [2], 1, 10, .01), ('supervised', [3], 50, 64, .001)]
     assert (plan['dataset_unsup'], plan['dataset_sup']) == ('CIFAR10_1', 'CIFAR10_50')
     assert list(tmp_path.iterdir()) == []
+
+
+SMALL = {'presets': {'Small': [dict(layer='soft-c40-t12-lr0.1-r5-lp0.5', arch='MLP', operation='flatten', activation='softmax_5'), dict(layer='BP-c10', arch='MLP')]}}
+
+
+@pytest.fixture
+def small(tmp_path):
+    file = tmp_path/'small.json'
+    file.write_text(json.dumps(SMALL))
+    return ['--presets', str(file), '--preset', 'Small', '--dataset', 'MNIST5k_quick', '--quiet', '--runs-dir', str(tmp_path/'runs')]
+
+
+def test_presets_from_a_file_in_all_commands(small, capsys):
+    from softhebb_nb import cli
+    for main in (cli.train_main, cli.search_main, cli.post_hoc_main):
+        assert main([*small, '--dry-run']) == 0
+        plan = json.loads(capsys.readouterr().out)
+        assert [(b['rule'], b['out_channels'], b['activation']) for b in plan['blocks']] == [('soft', 40, 'softmax_5'), ('bp', 10, None)]
+    assert cli.train_main([*small[:3], 'Smal', '--dry-run']) == 2 and "did you mean 'Small'" in capsys.readouterr().err
+
+
+def test_starting_from_weights_without_saving(small, tmp_path, capsys):
+    "--resume all --save false: the weights of the last run, and nothing is written."
+    from softhebb_nb import cli
+    assert cli.train_main([*small, '--seed', '1']) == 0
+    before = sorted(p.name for p in (tmp_path/'runs').rglob('*'))
+    results = []
+    for more in (['--resume', 'all'], []):
+        args = cli.train_parser().parse_args([*small, '--seed', '1', '--save', 'false', '--training-blocks', '1', *more])
+        results.append(cli.train_command(args)['neuron_label_accuracy'])
+    first = json.loads((tmp_path/'runs'/'Small'/'result.json').read_text())['neuron_label_accuracy']
+    assert results[0] == first != results[1]
+    assert sorted(p.name for p in (tmp_path/'runs').rglob('*')) == before
+
+
+def test_post_hoc(small, tmp_path, capsys):
+    from softhebb_nb import cli
+    for points in ('6', '3'):
+        assert cli.post_hoc_main([*small, '--points', points]) == 0
+    folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert folder.name == 'Small-post-hoc-2'
+    many, few = (json.loads((f/'result.json').read_text()) for f in (folder.with_name('Small-post-hoc'), folder))
+    for key in ('post_hoc', 'backprop'):  # 300 images three times; the ends do not depend on the points between
+        assert [r[key][i]['images'] for r in (many, few) for i in (0, -1)] == [0, 900, 0, 900]
+        assert many[key][0] == few[key][0] and many[key][-1] == few[key][-1] and len(many[key]) > len(few[key])
+    assert many['config']['phases'][0] == many['config']['phases'][2] and many['versions']['torch'] == torch.__version__
+
+
+@pytest.mark.parametrize('args, message', [
+    (['--preset', '2CnnCIFAR', '--dataset', 'CIFAR10_1'], 'no Hebbian block'),
+    (['--preset', '2SoftMlpMNIST', '--points', 'x'], 'invalid int value'),
+    (['--preset', '2SoftMlpMNIST', '--model-name', 'a/b'], 'cannot hold a slash'),
+])
+def test_bad_flags_of_post_hoc(args, message, tmp_path, capsys):
+    from softhebb_nb.cli import post_hoc_main
+    assert post_hoc_main([*args, '--runs-dir', str(tmp_path/'runs')]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path/'runs').exists()
+
+
+@pytest.mark.parametrize('args, message', [
+    (['--config', 'regime'], "unknown search 'regime': did you mean 'regimes'"),
+    (['--config', 'none.toml'], 'cannot be read'),
+    (['--config', '1', '--block', '7'], '--block 7: the network has the blocks 0 to 2'),
+    (['--config', '2', '--block', '2'], 'block 2 is fully connected and has no kernel_size'),
+    (['--metric', 'acc'], "unknown metric 'acc'"),
+    (['--num-samples', '0'], '0 samples'),
+    (['--folder-name', '../x', '--debug'], 'cannot hold a slash'),
+    (['--resume', 'all', '--debug'], 'no run'),
+])
+def test_bad_flags_of_search(args, message, tmp_path, capsys):
+    from softhebb_nb.cli import search_main
+    assert search_main(['--preset', '3SoftHebbCnnMNIST', '--dataset', 'MNIST5k_quick', *args, '--runs-dir', str(tmp_path/'runs')]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path/'runs').exists()
