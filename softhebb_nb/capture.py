@@ -175,7 +175,7 @@ class _Curve:
 
 CURVES = ('change', 'radius', 'radius_low', 'radius_high', 'converged', 'dead', 'entropy', 'hebbian', 'anti_hebbian', 'decay')
 
-# %% ../nbs/30_capture.ipynb #5432a154
+# %% ../nbs/30_capture.ipynb #49422070
 INTERVAL_UNITS = ('batch', 'images', 'epoch', 'task')
 STREAMS = ('path', 'net', 'signed', 'std', 'variance', 'radius', 'wins', 'hebbian', 'anti_hebbian', 'decay')
 
@@ -186,7 +186,7 @@ class WeightDeltas(Callback):
         model:nn.Module,        # names are those in this model; it may be trained whole or in parts that share its layers
         layers=None,            # which layers, as for `kernel_layers`; None: all with kernels
         every:tuple=('batch', 100), # an interval: (one of `INTERVAL_UNITS`, how many)
-        sample:int=100,         # images between two batches whose competition is looked into; 0: all batches; None: none
+        sample:int=200,         # images between two batches whose competition is looked into; 0: all batches; None: none
         points:int=256,         # of the curves over time; a power of 2
     ):
         unit, n = every if isinstance(every, (tuple, list)) and len(every) == 2 else (every, None)

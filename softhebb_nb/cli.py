@@ -7,7 +7,7 @@ __all__ = ['DEMO', 'train_parser', 'make_plan', 'load_plan_data', 'plan_summary'
            'compare_with_controls', 'train_main', 'search_parser', 'plan_search', 'search_command', 'search_main',
            'post_hoc_parser', 'plan_post_hoc', 'post_hoc_command', 'post_hoc_main']
 
-# %% ../nbs/29_cli.ipynb #5d93e60d
+# %% ../nbs/29_cli.ipynb #959d4b51
 import argparse, json, os, re, sys, time
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,15 +16,15 @@ from pathlib import Path
 import torch
 
 from .core import atomic_write, get_device, new_folder, optional_import, peak_memory, set_seed, unknown_name, write_json
-from .datasets import dataset_names, dataset_settings, load_data
+from .datasets import ImageFiles, dataset_names, dataset_settings, load_data
 from .evaluation import knn_accuracy, linear_probe, neuron_label_accuracy, plot_post_hoc, post_hoc_loss, vote_accuracy, winner_callbacks
 from .layers import PRECISIONS, set_precision
 from .learner import ProgressCB
 from .networks import PRESETS, backprop_twin, build_network, get_preset, load_presets, plan_network, read_settings
 from .runs import CheckpointCB, Run, load_tensors, load_weights, plot_kernels, plot_log, save_tensors, versions
-from .search import (METRICS, SEARCHES, ReportCB, apply_overrides, expand_trials, named_search, result_metrics, run_trial, run_trials,
+from .search import (METRICS, SEARCHES, ReportCB, apply_overrides, expand_trials, named_search, trial_metrics, run_trial, run_trials,
                                 summarise_trials, trials_table, unfinished_trials)
-from .training import TRAINING_MODES, Phase, compute_features, plan_phases, run_phase
+from .training import TRAINING_MODES, Phase, compute_features, join_processes, plan_phases, process_count, process_rank, run_phase
 
 # %% ../nbs/29_cli.ipynb #6c13b6dc
 class _Parser(argparse.ArgumentParser):
@@ -59,7 +59,7 @@ def _resume(text):
     value = None if text.lower() == 'none' else text
     return value if value is None else _one_of('way to resume', lambda: ('all', 'without_classifier'))(value)
 
-# %% ../nbs/29_cli.ipynb #ed18f858
+# %% ../nbs/29_cli.ipynb #1284baad
 def _network_flags(p): # which all three commands take
     add, data = p.add_argument, _one_of('data set', dataset_names)
     add('--preset', metavar='NAME', help='the network, e.g. 4SoftHebbCnnCIFAR (a wrong name is answered with the nearest right ones)')
@@ -86,6 +86,7 @@ def _seed_flags(p): # of softhebb_train and softhebb_post_hoc
     p.add_argument('--seed', type=int, default=0, help='of everything random')
     p.add_argument('--gpu-id', type=int, default=0, metavar='N', help='number of the GPU, if there is one; -1: the processor')
 
+# %% ../nbs/29_cli.ipynb #bd3f1a37
 def train_parser()->argparse.ArgumentParser:
     "The flags of `softhebb_train`."
     p = _Parser('softhebb_train', 'Train a SoftHebb network: Hebbian layers without labels, then a linear classifier. Without arguments: a small one on real digits, with controls.')
@@ -97,7 +98,7 @@ def train_parser()->argparse.ArgumentParser:
     add('--knn', type=int, default=0, metavar='K', help='also classify by the K nearest training images')
     return p
 
-# %% ../nbs/29_cli.ipynb #0d51d518
+# %% ../nbs/29_cli.ipynb #3c9097b3
 DEMO = dict(preset='3SoftHebbCnnMNIST', dataset_unsup='MNIST5k_1', dataset_sup='MNIST5k_20', compare=True)
 
 def make_plan(
@@ -122,13 +123,14 @@ def make_plan(
 
 def _needs_unsup(plan): return any(p.mode == 'unsupervised' for p in plan['phases'])
 
+# %% ../nbs/29_cli.ipynb #a9f00f7c
 def load_plan_data(
     plan:dict, # of `make_plan`
 )->dict: # "unsup" and "sup": (settings, images to train on, images to test on)
     "The images of a plan; read once if both phases learn from the same."
     args, unsup, sup = plan['args'], plan['unsup'], plan['sup']
     validation = {k: args.validation if v is None else v for k, v in (('unsup', args.validation_unsup), ('sup', args.validation_sup))}
-    def what(s): return s.name, s.split, s.training_class, s.training_sample, s.seed
+    def what(s): return s.name, s.split, s.training_class, s.training_sample, s.seed, s.width, s.height, s.zca_whitened, s.stream
     sup_data = load_data(sup, validation['sup'], args.data_dir)
     same = not _needs_unsup(plan) or (what(unsup) == what(sup) and validation['unsup'] == validation['sup'])
     return {'unsup': (unsup, *(sup_data if same else load_data(unsup, validation['unsup'], args.data_dir))), 'sup': (sup, *sup_data)}
@@ -141,7 +143,7 @@ def plan_summary(
                 dataset_unsup=plan['unsup'].key, dataset_sup=plan['sup'].key, training_mode=plan['args'].training_mode, seed=plan['args'].seed,
                 validation=plan['args'].validation, settings_unsup=asdict(plan['unsup']), settings_sup=asdict(plan['sup']))
 
-# %% ../nbs/29_cli.ipynb #755a9d15
+# %% ../nbs/29_cli.ipynb #86f09475
 def train_network(
     net,          # a `Network` with initial (or resumed) weights; trained in place
     phases:list,  # of `Phase`
@@ -167,7 +169,7 @@ def train_network(
         phase_cbs, feature_cbs = list(cbs), ()
         if run is not None: phase_cbs.append(CheckpointCB(run, net, number, phase.summary(), log, state if resumed else None, seconds=before, extra=dict(done=done)))
         below = [i for i in hebbian if i < min(phase.blocks)]
-        if phase.mode == 'supervised' and below and not settings.augmentation and not settings.noise_std:
+        if phase.mode == 'supervised' and below and not settings.augmentation and not settings.noise_std and process_count() == 1:
             counts, votes = winner_callbacks(hebbian[max(below)], train, test)
             feature_cbs = ([counts], [votes])
         start = time.time()
@@ -220,22 +222,25 @@ def _config(plan):
 def _check_name(name, flag, place): # only a name that is a folder name
     if name is not None and (name in ('', '.', '..') or '/' in name or '\\' in name): raise ValueError(f'{flag} {name!r}: it names a folder in {place} and cannot hold a slash')
 
-# %% ../nbs/29_cli.ipynb #d23fab59
+# %% ../nbs/29_cli.ipynb #93b5f073
 def train_plan(
     plan:dict, # of `make_plan`
     cbs=(),    # further callbacks of every phase
 )->tuple: # (result, its `Run` or None)
     "Train, evaluate and save the network of a plan."
-    args, device = plan['args'], get_device(plan['args'].gpu_id)
+    args, device = plan['args'], join_processes(plan['args'].gpu_id)
+    first = process_rank() == 0  # of processes that train together, the first one saves and reports
+    quiet = args.quiet or not first
     data = load_plan_data(plan)
     set_seed(args.seed)
     net = build_network(plan['blocks'], args.seed).to(device)
     precision = set_precision(net, args.precision)
-    run, progress, state = _open_run(args, plan, _config(plan), net)
-    if run is not None and not args.quiet: print(f'run folder {run.folder}', flush=True)
-    trained = train_network(net, plan['phases'], data, run, progress, state, device, args.quiet, cbs=cbs)
+    run, progress, state = _open_run(args, plan, _config(plan), net) if first else (None, None, None)
+    if process_count() > 1: run, progress, state = _follow(run, progress, state, net)
+    if run is not None and not quiet: print(f'run folder {run.folder}', flush=True)
+    trained = train_network(net, plan['phases'], data, run, progress, state, device, quiet, cbs=cbs)
     result = dict(_final(trained, net, data, args), **_speed(trained, precision, device, plan, args))
-    if args.compare: result['comparison'] = compare_with_controls(plan, data, result, device, args.quiet)
+    if args.compare: result['comparison'] = compare_with_controls(plan, data, result, device, quiet)
     if run is not None: _save_result(run, net, result, trained['log'])
     return result, run
 
@@ -247,8 +252,15 @@ def train_command(
     plan = make_plan(args)
     if args.dry_run: print(json.dumps(plan_summary(plan), indent=1)); return plan_summary(plan)
     result, run = train_plan(plan)
-    _print_result(result, run)
+    if process_rank() == 0: _print_result(result, run)
     return result
+
+# %% ../nbs/29_cli.ipynb #367c5bc6
+def _follow(run, progress, state, net): # the other processes go on where the first one does
+    where = [str(run.folder) if run is not None and progress else None]
+    torch.distributed.broadcast_object_list(where)
+    if process_rank() == 0: return run, progress, state
+    return (None, *(Run(where[0]).load(net) if where[0] else (None, None)))
 
 # %% ../nbs/29_cli.ipynb #96671495
 def _final(trained, net, data, args):
@@ -294,7 +306,7 @@ def _print_result(result, run):
     if run is not None: print(f"\npictures: {run.folder/'kernels.png'}, {run.folder/'curves.png'}")
     print(run.folder.resolve() if run is not None else 'nothing was saved', flush=True)
 
-# %% ../nbs/29_cli.ipynb #ee4bf330
+# %% ../nbs/29_cli.ipynb #ff6da50f
 def compare_with_controls(
     plan:dict,   # of `make_plan`
     data:dict,   # as `train_network` takes it
@@ -313,18 +325,18 @@ def compare_with_controls(
         rows.append(dict(name=name, test_accuracy=entries[-1], seconds=round(time.time() - start, 2)))
         if not quiet: print(f"control: {name} {_percent(entries[-1])}", flush=True)
     control('random weights, same network', plan['blocks'], plan_phases(plan['blocks'], data['unsup'][0], sup, 'successive', [last]))
-    start = time.time()
-    pixels = [d.x.flatten(1).to(device).float()/(255 if d.x.dtype == torch.uint8 else 1) for d in (train, test)]
-    probe = linear_probe(pixels[0], train.y.to(device), pixels[1], test.y.to(device), len(train.classes), sup.n_epochs, sup.batch_size, dropout=0., seed=seed)
-    rows.append(dict(name='raw pixels', test_accuracy=probe['valid_accuracy'], seconds=round(time.time() - start, 2)))
-    if not quiet: print(f"control: raw pixels {_percent(probe['valid_accuracy'])}", flush=True)
+    if not isinstance(train, ImageFiles):  # pixels of images that fit in memory
+        start = time.time()
+        pixels = [d.x.flatten(1).to(device).float()/(255 if d.x.dtype == torch.uint8 else 1) for d in (train, test)]
+        probe = linear_probe(pixels[0], train.y.to(device), pixels[1], test.y.to(device), len(train.classes), sup.n_epochs, sup.batch_size, dropout=0., seed=seed)
+        rows.append(dict(name='raw pixels', test_accuracy=probe['valid_accuracy'], seconds=round(time.time() - start, 2)))
+        if not quiet: print(f"control: raw pixels {_percent(probe['valid_accuracy'])}", flush=True)
     twin = plan_network(backprop_twin(plan['specs']), replace(sup, out_channels=len(train.classes)))
     control('backprop, same network', twin, plan_phases(twin, sup, sup, 'consecutive'))
     return rows
 
-# %% ../nbs/29_cli.ipynb #8b31798a
-def _main(name, command, parser, argv, resume):
-    "Run a command; its exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C."
+# %% ../nbs/29_cli.ipynb #98d72d9c
+def _main(name, command, parser, argv, resume): # the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C
     try: command(parser().parse_args(argv))
     except (ValueError, OSError, ImportError) as e:
         print(f'{name}: {e}', file=sys.stderr)
@@ -340,13 +352,14 @@ def train_main(
     "The command `softhebb_train`."
     return _main('softhebb_train', train_command, train_parser, argv, '; the last checkpoint is kept. To go on, give the same command and --resume all')
 
-# %% ../nbs/29_cli.ipynb #61276b70
+# %% ../nbs/29_cli.ipynb #341caf50
 def search_parser()->argparse.ArgumentParser:
     "The flags of `softhebb_search`."
     p = _Parser('softhebb_search', "Train a network many times, with different seeds or settings, on Ray Tune (pip install 'softhebb_nb[search]').")
     for flags in (_network_flags, _training_flags): flags(p)
     add = p.add_argument
-    add('--resume', type=_resume, metavar='WHAT', help="all: go on with the last search of this folder name if it was interrupted; otherwise every trial starts from the weights of the run --model-name; without_classifier: from its weights but the classifier's")
+    add('--resume', type=_resume, metavar='WHAT', help='all: go on with the last search of this folder name if it was interrupted; otherwise every trial starts '
+        "from the weights of the run --model-name; without_classifier: from its weights but the classifier's")
     add('--config', default='seed', metavar='NAME', help='what is varied: ' + ', '.join(SEARCHES) + ', or a .toml or .json file')
     add('--block', type=int, nargs='+', metavar='N', help='the blocks that 1, 2, 3a, 3b, radius and regimes vary (default: none for the first four, 0 for radius, 0 1 2 for regimes)')
     add('--num-samples', type=int, default=1, metavar='N', help='how often random values are drawn; each time with all grids')
@@ -387,7 +400,7 @@ def plan_search(
         print(f'search {args.config!r} without --block varies four seeds and nothing else, as the reference does; --block N searches block N', file=sys.stderr)
     return base, trials, strict
 
-# %% ../nbs/29_cli.ipynb #d03c7276
+# %% ../nbs/29_cli.ipynb #a8d8ba74
 def _train_trial(args, folder, weights, strict, trial, report):
     "Train a trial, or go on with it; its metrics."
     last = Run.latest(folder, trial['name'])
@@ -395,7 +408,7 @@ def _train_trial(args, folder, weights, strict, trial, report):
     else: result, run = train_plan(make_plan(_trial_args(args, trial, folder, weights, strict)), cbs=[ReportCB(report)])
     if not args.save_model:
         for name in ('model.safetensors', 'checkpoint.safetensors'): (run.folder/name).unlink(missing_ok=True)
-    return result_metrics(result)
+    return trial_metrics(result)
 
 def _interrupted(root, name, config, trials):
     "The last search of this name, if it is to be gone on with."
@@ -420,7 +433,7 @@ def _small(trial):
     def less(s): return dict(trial['overrides'].get(s, {}), training_sample=200, n_epochs=1)
     return dict(trial, overrides=dict(trial['overrides'], dataset_unsup=less('dataset_unsup'), dataset_sup=less('dataset_sup')))
 
-# %% ../nbs/29_cli.ipynb #d3b519f3
+# %% ../nbs/29_cli.ipynb #aa730155
 def search_command(
     args:argparse.Namespace, # of `search_parser`
 ): # the table of all trials (a pandas DataFrame), or the plan
@@ -441,6 +454,7 @@ def search_command(
         write_json(folder/'search.json', dict(config, weights=weights))
     return _run_search(args, trials, folder, weights, strict)
 
+# %% ../nbs/29_cli.ipynb #2a00f74f
 def _run_search(args, trials, folder, weights, strict):
     args = argparse.Namespace(**vars(args))
     for key in ('data_dir', 'presets'): setattr(args, key, getattr(args, key) and str(Path(getattr(args, key)).expanduser().resolve()))
@@ -475,7 +489,7 @@ def search_main(
     "The command `softhebb_search`."
     return _main('softhebb_search', search_command, search_parser, argv, '; finished trials are kept. To go on, give the same command and --resume all')
 
-# %% ../nbs/29_cli.ipynb #c466e25a
+# %% ../nbs/29_cli.ipynb #b71530ac
 def post_hoc_parser()->argparse.ArgumentParser:
     "The flags of `softhebb_post_hoc`."
     p = _Parser('softhebb_post_hoc', 'Measure the supervised loss of Hebbian blocks while they learn, with a classifier that was trained afterwards, against backprop.')
@@ -491,12 +505,14 @@ def plan_post_hoc(
     plan = make_plan(argparse.Namespace(**{**train, **{k: v for k, v in vars(args).items() if k in train}}))
     hebbian = [b.id for b in plan['blocks'] if not b.layer.supervised]
     if not hebbian or len(hebbian) == len(plan['blocks']):
-        raise ValueError(f"the post-hoc loss needs Hebbian blocks with a classifier above them, and {plan['args'].preset} has " + ('no Hebbian block' if not hebbian else 'no classifier'))
+        raise ValueError('the post-hoc loss needs Hebbian blocks with a classifier above them, and '
+                         f"{plan['args'].preset} has {'no Hebbian block' if not hebbian else 'no classifier'}")
     learn, classify = plan_phases(plan['blocks'], plan['unsup'], plan['sup'], 'consecutive')
     classes = plan['blocks'][-1].layer.out_channels
     twin = plan_network(backprop_twin(plan['specs']), replace(plan['sup'], out_channels=classes))
     return dict(plan, phases=[learn, classify, learn], twin=twin)
 
+# %% ../nbs/29_cli.ipynb #462dd9d1
 def post_hoc_command(
     args:argparse.Namespace, # of `post_hoc_parser`
 )->dict: # the result, or the plan

@@ -156,7 +156,7 @@ def from_datasets(cls:TaskSequence,
         tasks.append(Task(train, test, list(range(len(train.classes))), list(train.classes), len(train)))
     return cls(tasks)
 
-# %% ../nbs/33_continual.ipynb #20a5e2e3
+# %% ../nbs/33_continual.ipynb #3bf91b0f
 SCENARIOS = ('task', 'domain', 'class')
 HEADS = {'multi': ('task',), 'single': ('class', 'domain'), 'ncm': ('class', 'task', 'domain')}  # head -> scenarios, the default first
 
@@ -167,6 +167,7 @@ class Readout(nn.Module):
         features:int,       # how many there are
         head:str='multi',   # one of `HEADS`
         scenario:str=None,  # one of `SCENARIOS` that fits the head; None: the head's default
+        normalise:bool=False, # does a linear layer get each image's features less their mean, in units of their spread?
     ):
         super().__init__()
         if head not in HEADS: raise unknown_name('head', head, HEADS)
@@ -186,12 +187,11 @@ class Readout(nn.Module):
             self.member[t, c], self.label[c], self.position[c] = True, tasks.labels[t], torch.arange(len(c))
         self.seen = 0  # tasks that the head has learned, or is learning
         if head == 'ncm': self.register_buffer('means', torch.zeros(n, features))
-        else:
-            self.linear = nn.Linear(features, n)
-            self.register_buffer('centre', torch.zeros(features))
-            self.register_buffer('spread', torch.ones(features))
+        else: self.linear, self.normalise = nn.Linear(features, n), normalise
 
-    def forward(self, x): return self.linear((x - self.centre)/self.spread) if self.head != 'ncm' else F.normalize(x) @ self.means.t()
+    def forward(self, x):
+        if self.head == 'ncm': return F.normalize(x) @ self.means.t()
+        return self.linear(F.layer_norm(x, x.shape[1:]) if self.normalise else x)
 
     @property
     def readings(self)->tuple: # scenarios in which this head can be asked, the one that it learns for first
@@ -216,7 +216,7 @@ def rivals(self:Readout, columns): # (n or 1, columns)
     if self.head == 'single': return self.member[:self.seen].any(0, keepdim=True)
     return self.member[self.member[:, columns].float().argmax(0)]
 
-# %% ../nbs/33_continual.ipynb #8c5b0867
+# %% ../nbs/33_continual.ipynb #f941ed92
 @patch
 def accuracy(self:Readout,
     scores:torch.Tensor, # (n, columns) of test images of one task
@@ -245,17 +245,6 @@ def set_means(self:Readout,
         parts = features[(columns == c).to(features.device)].split(2048)
         total = sum(F.normalize(part.float()).sum(0) for part in parts)
         self.means[c] = F.normalize(total, dim=0)
-
-@patch
-@torch.no_grad()
-def standardise(self:Readout,
-    features:torch.Tensor, # (n, features)
-):
-    "From now on, a linear head gets features less this mean, in units of this spread (no smaller than a hundredth of the average spread)."
-    n, parts = len(features), features.split(2048)
-    self.centre.copy_(sum(p.float().sum(0) for p in parts)/n)
-    spread = (sum((p.float() - self.centre.to(p.device)).square().sum(0) for p in parts)/n).sqrt()
-    self.spread.copy_(spread.clamp_min(spread.mean()/100 + 1e-12))
 
 # %% ../nbs/33_continual.ipynb #a423f2b6
 @torch.no_grad()
@@ -539,7 +528,7 @@ def _check(self:ContinualLearner):
         if self.scenario != 'task': raise ValueError(f"batchnorm='per_task' must be told the task at test time, and the scenario is {self.scenario!r}: use scenario='task', or another batchnorm")
         if self.strategy in ('joint', 'replay'): raise ValueError(f"batchnorm='per_task' needs batches of one task, and strategy {self.strategy!r} mixes them")
 
-# %% ../nbs/33_continual.ipynb #855ee454
+# %% ../nbs/33_continual.ipynb #dea9bbe2
 @patch
 def _begin(self:ContinualLearner, tasks):
     "Head, memory and test data for this stream."
@@ -552,7 +541,7 @@ def _begin(self:ContinualLearner, tasks):
         x = tasks[0].test.x[:1].to(self.device)
         features = self.body(x.float()/255 if x.dtype == torch.uint8 else x).flatten(1).shape[1]
         torch.manual_seed(derive_seed(self.seed, 'head'))
-        self.readout = Readout(tasks, features, self.head, self.scenario).to(self.device)
+        self.readout = Readout(tasks, features, self.head, self.scenario, normalise=bool(self.hebbian)).to(self.device)
     self.whole = _Whole(self.body, Dropout(self.dropout), self.readout)
     self.memory = Reservoir(self.memory_size, derive_seed(self.seed, 'memory')) if self.strategy == 'replay' else None
     self._tests = [t.test for t in tasks]
@@ -602,12 +591,11 @@ def _stages(self:ContinualLearner):
     else:
         for i in self.body.hebbian_layers(): yield self.body.learn_only([i]).part(0, i + 1)
 
-# %% ../nbs/33_continual.ipynb #5f8647e7
+# %% ../nbs/33_continual.ipynb #228077cd
 @patch
 def _learn_head(self:ContinualLearner, data, t):
     features = compute_features(self.body, data, 500, self.feature_dtype, device=self.device)
     if self.head == 'ncm': self.readout.set_means(features, data.y.to(self.device)); return
-    if not self.rows: self.readout.standardise(features)  # by the first task's features, once
     loader = FeatureLoader(features, data.y, self.head_batch, True, derive_seed(self.seed, 'head', t))
     Learner(nn.Sequential(self.whole.dropout, self.readout), DataLoaders(loader), self.readout.loss, self.head_lr, _adam, [TrainCB(), SeedCB(self.seed, 'head', t)],
             self.device).fit(self.head_epochs)

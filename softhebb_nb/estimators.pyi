@@ -1,7 +1,5 @@
 # Made from the module of this name by tests/make_stubs.py
-from contextlib import AbstractContextManager
 from typing import Any
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin  # type: ignore
 __all__ = ['SoftHebbFeatures', 'SoftHebbClassifier']

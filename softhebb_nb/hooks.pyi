@@ -1,7 +1,6 @@
 # Made from the module of this name by tests/make_stubs.py
 from contextlib import AbstractContextManager
 from typing import Any
-
 import numpy as np
 import pandas as pd  # type: ignore
 import torch

@@ -1,7 +1,5 @@
 # Made from the module of this name by tests/make_stubs.py
-from contextlib import AbstractContextManager
 from typing import Any
-
 import pandas as pd  # type: ignore
 from torch import nn
 __all__ = ['lsuv_init']

@@ -1,7 +1,5 @@
 # Made from the module of this name by tests/make_stubs.py
-from contextlib import AbstractContextManager
 from typing import Any
-
 import torch
 from torch import nn
 __all__ = ['INITS', 'CUSTOM_RULES', 'SUPERVISED_RULE', 'PRECISIONS', 'initial_scale', 'register_rule', 'HebbLayer', 'HebbLinear', 'HebbConv2d', 'has_bfloat16', 'set_precision']

@@ -1,7 +1,4 @@
 # Made from the module of this name by tests/make_stubs.py
-from contextlib import AbstractContextManager
-from typing import Any
-
 from dataclasses import dataclass
 from typing import Any
 import torch

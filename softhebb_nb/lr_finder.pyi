@@ -1,7 +1,6 @@
 # Made from the module of this name by tests/make_stubs.py
 from contextlib import AbstractContextManager
 from typing import Any
-
 from .learner import Callback, Learner
 __all__ = ['restoring', 'LRFinderResult', 'lr_find']
 

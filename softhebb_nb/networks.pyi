@@ -1,7 +1,5 @@
 # Made from the module of this name by tests/make_stubs.py
-from contextlib import AbstractContextManager
 from typing import Any
-
 from dataclasses import dataclass
 from pathlib import Path
 import torch

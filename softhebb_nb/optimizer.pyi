@@ -1,7 +1,5 @@
 # Made from the module of this name by tests/make_stubs.py
-from contextlib import AbstractContextManager
 from typing import Any
-
 import torch
 __all__ = ['decay_weights', 'uses', 'velocity', 'follow_velocity', 'GenericOptimizer', 'average_direction', 'average_square', 'step_count', 'adam_direction', 'trust_ratio', 'sgd', 'adam', 'lamb', 'scale_neurons', 'hebbian']
 

@@ -1,7 +1,4 @@
 # Made from the module of this name by tests/make_stubs.py
-from contextlib import AbstractContextManager
-from typing import Any
-
 import torch
 __all__ = ['LR_DECAYS', 'p_power', 'p_norm', 'patch_rows', 'weigh_rows', 'hebbian_change', 'largest_entry', 'adaptive_lr', 'decayed_lr', 'bias_change']
 

@@ -1,7 +1,5 @@
 # Made from the module of this name by tests/make_stubs.py
-from contextlib import AbstractContextManager
 from typing import Any
-
 from .learner import Callback
 __all__ = ['constant_schedule', 'linear_schedule', 'cosine_schedule', 'exponential_schedule', 'step_schedule', 'combine_schedules', 'one_cycle', 'halving_schedule', 'ParamScheduler', 'Recorder']
 

@@ -122,7 +122,8 @@ def stub(
                     if isinstance(name, ast.Name) and name.id == '__all__': lines.append(ast.unparse(n))
                     elif isinstance(name, ast.Name): lines.append(f'{name.id}: {kind(n.value) if isinstance(t, ast.Name) else "Any"}')
     used = set(re.findall(r'\w+', '\n'.join(lines)))
-    head = ['from contextlib import AbstractContextManager', 'from typing import Any', '']
+    taken = {a.asname or a.name for n in imports for a in n.names}
+    head = [f'from {module} import {name}' for module, name in (('contextlib', 'AbstractContextManager'), ('typing', 'Any')) if name in used - taken]
     for n in imports:
         n.names = [a for a in n.names if (a.asname or a.name).split('.')[0] in used]
         untyped = re.match(r'(from|import) (pandas|sklearn|fastcore|scipy|torchvision|ipywidgets|IPython|tqdm|ray)\b', ast.unparse(n)) if n.names else None

@@ -21,7 +21,7 @@ import json, time
 import torch
 from softhebb_nb.core import mnist5k, set_seed
 from softhebb_nb.datasets import DeviceLoader, Images
-from softhebb_nb.explore import CompetitionPlayground, KernelBrowser, Monitor, Snapshots, fit_in_background
+from softhebb_nb.explore import CompetitionPlayground, KernelBrowser, Monitor, fit_in_background
 from softhebb_nb.layers import HebbConv2d
 from softhebb_nb.learner import DataLoaders, Learner
 from softhebb_nb.training import HebbianCB
