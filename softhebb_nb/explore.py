@@ -321,7 +321,7 @@ def draw_kernel(self:KernelBrowser, fig):
     self.draw_patches(axes['field'], axes['patches']); self.draw_wins(axes['wins'])
     fig.suptitle(f'kernel {self.kernel} of {len(self.layers[self.layer].weight)} in {self.layer}', fontsize=10)
 
-# %% ../nbs/32_explore.ipynb #7004b779
+# %% ../nbs/32_explore.ipynb #3b212c30
 class CompetitionPlayground(Explorer):
     "Who wins at each position of one image, under any rule and temperature."
     figsize = (7, 4.4)
@@ -367,7 +367,7 @@ class CompetitionPlayground(Explorer):
         y = y.view(*u.shape[1:], len(u)).movedim(-1, 0)
         return y, y.argmax(0)
 
-# %% ../nbs/32_explore.ipynb #2b2444a3
+# %% ../nbs/32_explore.ipynb #50310c79
 def _positive(value):
     if not isinstance(value, (int, float)) or not 0 < value < math.inf: raise ValueError(f'inverse_temperature={value!r}: give a number above 0')
     return float(value)

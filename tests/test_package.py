@@ -430,7 +430,7 @@ def test_readme_is_made_from_the_index(tmp_path):
     assert (tmp_path/'README.md').read_text() == README
     assert [path.name for path in (tmp_path/'nbs'/'images').iterdir()] == ['index_1.png']
     assert yaml.safe_load((tmp_path/'nbs'/'sidebar.yml').read_text())['website']['sidebar']['contents'] == ['index.ipynb',
-        dict(section='Learn', contents=['00_core.ipynb']), dict(section='SoftHebb', contents=['21_b.ipynb']),
+        dict(section='Learn', contents=['00_core.ipynb']), dict(section='Use', contents=['21_b.ipynb']),
         dict(section='Study', contents=['30_c.ipynb', 'studies/z.ipynb'])]
     run('python', script, '--root', tmp_path, '--check')
 
