@@ -2,17 +2,17 @@
 from typing import Any
 import argparse
 from .runs import Run
-__all__ = ['DEMO', 'train_parser', 'make_plan', 'load_plan_data', 'plan_summary', 'train_network', 'train_plan', 'train_command', 'compare_with_controls', 'train_main', 'search_parser', 'plan_search', 'search_command', 'search_main', 'post_hoc_parser', 'plan_post_hoc', 'post_hoc_command', 'post_hoc_main']
+__all__ = ['SWITCH', 'DEMO', 'CommandParser', 'one_of', 'train_parser', 'make_plan', 'load_plan_data', 'plan_summary', 'train_network', 'train_plan', 'train_command', 'compare_with_controls', 'train_main', 'search_parser', 'plan_search', 'search_command', 'search_main', 'post_hoc_parser', 'plan_post_hoc', 'post_hoc_command', 'post_hoc_main']
 
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, name, description) -> None: ...
+class CommandParser(argparse.ArgumentParser):
+    def __init__(self, name: str, description: str) -> None: ...
     def error(self, message) -> Any: ...  # type: ignore
     def parse_args(self, args=...) -> Any: ...  # type: ignore
 
-def _one_of(kind, choices) -> Any: ...
+def one_of(kind: str, choices) -> Any: ...
 
 def _switch(text) -> Any: ...
-_SWITCH: Any
+SWITCH: Any
 
 def _resume(text) -> Any: ...
 

@@ -10,7 +10,7 @@ __all__ = ['SCENARIOS', 'HEADS', 'PENALTIES', 'STRATEGIES', 'BATCHNORMS', 'Task'
            'paired_tests', 'continual_parser', 'continual_command', 'continual_main']
 
 # %% ../nbs/33_continual.ipynb #d59d17fc
-import argparse, copy, hashlib, json, shutil, sys, time
+import argparse, copy, hashlib, json, shutil, sys, time, tokenize
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,14 +22,14 @@ from fastcore.basics import patch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
-from .cli import _one_of, _Parser, _switch
+from .cli import SWITCH, CommandParser, one_of
 from .core import derive_seed, get_device, unknown_name, write_json
 from .datasets import DeviceLoader, Images, dataset_names, dataset_settings, load_data, only_classes, take_samples
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner, ProgressCB, TrainCB
 from .networks import BlockSpec, Dropout, Network, backprop_twin, build_network, get_preset, plan_network
 from .runs import load_tensors, load_weights, save_tensors, versions
-from .training import FeatureLoader, HebbianCB, SeedCB, _adam, compute_features
+from .training import FeatureLoader, HebbianCB, SeedCB, compute_features, fused_adam
 
 # %% ../nbs/33_continual.ipynb #738ce21d
 @dataclass
@@ -579,7 +579,7 @@ def _learn_body(self:ContinualLearner, data, t):
                 layer.steps, layer.decay_steps = 0, max(1, self.epochs * len(data) / self.batch_size)
                 layer.renew_lr()
             fit(part, stage, [HebbianCB()])
-    else: fit(self.whole, 0, [TrainCB()], loss_func=self.readout.loss, lr=self.lr, opt_func=_adam)
+    else: fit(self.whole, 0, [TrainCB()], loss_func=self.readout.loss, lr=self.lr, opt_func=fused_adam)
     self._norm_states[t] = [copy.deepcopy(norm.state_dict()) for norm in self.norms]
     self._cache, self.images_seen = None, self.images_seen + self.epochs * len(data)
 
@@ -597,7 +597,7 @@ def _learn_head(self:ContinualLearner, data, t):
     features = compute_features(self.body, data, 500, self.feature_dtype, device=self.device)
     if self.head == 'ncm': self.readout.set_means(features, data.y.to(self.device)); return
     loader = FeatureLoader(features, data.y, self.head_batch, True, derive_seed(self.seed, 'head', t))
-    Learner(nn.Sequential(self.whole.dropout, self.readout), DataLoaders(loader), self.readout.loss, self.head_lr, _adam, [TrainCB(), SeedCB(self.seed, 'head', t)],
+    Learner(nn.Sequential(self.whole.dropout, self.readout), DataLoaders(loader), self.readout.loss, self.head_lr, fused_adam, [TrainCB(), SeedCB(self.seed, 'head', t)],
             self.device).fit(self.head_epochs)
 
 @patch
@@ -647,13 +647,17 @@ def _probe(self:ContinualLearner, tests, probes):
 # %% ../nbs/33_continual.ipynb #9cfd30c8
 _CODE = ('capture', 'competition', 'continual', 'core', 'datasets', 'layers', 'learner', 'networks', 'neuromodulation', 'plasticity', 'training')
 
+def _code_words(path): # without comments and empty lines: an explanation changes no result
+    with tokenize.open(path) as f: words = list(tokenize.generate_tokens(f.readline))
+    return ' '.join(t.string for t in words if t.type not in (tokenize.COMMENT, tokenize.NL)).encode()
+
 @cache
 def code_version()->str:
     "Version of the package and a hash of the modules that results depend on."
     import softhebb_nb
     digest = hashlib.sha256()
     for path in (Path(softhebb_nb.__file__).parent/f'{name}.py' for name in _CODE):
-        if path.exists(): digest.update(path.read_bytes())
+        if path.exists(): digest.update(_code_words(path))
     return f'{softhebb_nb.__version__} {digest.hexdigest()[:12]}'
 
 def _digest(value): return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
@@ -948,9 +952,9 @@ def paired_tests(
 # %% ../nbs/33_continual.ipynb #287243f9
 def continual_parser()->argparse.ArgumentParser:
     "The flags of `softhebb_continual`."
-    p = _Parser('softhebb_continual', 'Learn tasks one after the other and test all of them after each. Without arguments: five tasks of two digits.')
+    p = CommandParser('softhebb_continual', 'Learn tasks one after the other and test all of them after each. Without arguments: five tasks of two digits.')
     add = p.add_argument
-    data, switch = _one_of('data set', dataset_names), dict(type=_switch, nargs='?', const=True, default=False, metavar='BOOL')
+    data, switch = one_of('data set', dataset_names), dict(SWITCH, default=False)
     add('--dataset', type=data, default=None, metavar='NAME', help='cut into tasks (default: MNIST5k)')
     add('--per-task', type=int, default=2, metavar='N', help='classes a task')
     add('--class-order', type=int, metavar='SEED', help='shuffle the classes by this seed before they are cut into tasks')
@@ -964,10 +968,10 @@ def continual_parser()->argparse.ArgumentParser:
     add('--backprop', **switch, help='the same network, trained by backprop')
     add('--start', metavar='FILE', help='weights to start from: model.safetensors of softhebb_train, or a checkpoint of this command')
     add('--skip-1', **switch, help='begin at task 2: --start has learned task 1')
-    add('--head', type=_one_of('head', lambda: HEADS), default='multi', help=' | '.join(HEADS))
-    add('--scenario', type=_one_of('scenario', lambda: SCENARIOS), metavar='NAME', help=' | '.join(SCENARIOS) + ' (default: as the head has it)')
-    add('--strategy', type=_one_of('strategy', lambda: STRATEGIES), default='naive', metavar='NAME', help=' | '.join(STRATEGIES))
-    add('--batchnorm', type=_one_of('batchnorm', lambda: BATCHNORMS), default=BATCHNORMS[0], metavar='NAME', help=' | '.join(BATCHNORMS))
+    add('--head', type=one_of('head', lambda: HEADS), default='multi', help=' | '.join(HEADS))
+    add('--scenario', type=one_of('scenario', lambda: SCENARIOS), metavar='NAME', help=' | '.join(SCENARIOS) + ' (default: as the head has it)')
+    add('--strategy', type=one_of('strategy', lambda: STRATEGIES), default='naive', metavar='NAME', help=' | '.join(STRATEGIES))
+    add('--batchnorm', type=one_of('batchnorm', lambda: BATCHNORMS), default=BATCHNORMS[0], metavar='NAME', help=' | '.join(BATCHNORMS))
     add('--epochs', type=int, metavar='N', help='of the body, a task (default: 1; with backprop 4)')
     add('--batch-size', type=int, metavar='N', help='of the body (default: 10; with backprop 128)')
     add('--lr', type=float, default=1e-3, help='of backprop')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TRAINING_MODES', 'HebbianCB', 'StepGraph', 'layer_report', 'format_report', 'LayerReportCB', 'Phase', 'plan_phases',
            'process_count', 'process_rank', 'join_processes', 'DataParallelCB', 'compute_features', 'FeatureLoader',
-           'SeedCB', 'run_phase']
+           'SeedCB', 'fused_adam', 'run_phase']
 
 # %% ../nbs/25_training.ipynb #1adce674
 import os, tempfile
@@ -352,7 +352,11 @@ class SeedCB(Callback):
     def __init__(self, seed:int, *names): self.seed, self.names = seed, names
     def before_epoch(self): torch.manual_seed(derive_seed(self.seed, *self.names, 'epoch', self.learn.epoch))
 
-def _adam(parameters, lr):
+def fused_adam(
+    parameters, # of the model
+    lr:float,   # learning rate
+)->torch.optim.Adam:
+    "Adam in its fused form where there is one: what trains classifiers and backprop twins."
     parameters = list(parameters)
     return torch.optim.Adam(parameters, lr=lr, fused=all(p.is_floating_point() and p.device.type in ('cpu', 'cuda') for p in parameters))
 
@@ -401,5 +405,5 @@ def run_phase(
     backprop = [TrainCB(), ParamScheduler('lr', halving_schedule(phase.epochs, phase.lr), per='epoch')] if len(hebbian) < len(phase.blocks) else []
     learners = [*backprop, *([HebbianCB(), LayerReportCB(hebbian, verbose)] if hebbian else [])]
     metrics = MetricsCB(accuracy=accuracy(len(train.classes)))
-    learn = Learner(part, dls, F.cross_entropy, lr=phase.lr, opt_func=_adam, cbs=[*learners, metrics, *common], device=device)
+    learn = Learner(part, dls, F.cross_entropy, lr=phase.lr, opt_func=fused_adam, cbs=[*learners, metrics, *common], device=device)
     return learn.fit(phase.epochs, valid=settings.print_freq, start_epoch=start_epoch)

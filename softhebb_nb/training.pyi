@@ -7,7 +7,7 @@ from .datasets import DatasetSettings, Images
 from .layers import HebbLayer
 from .learner import Callback, Learner
 from .networks import Network
-__all__ = ['TRAINING_MODES', 'HebbianCB', 'StepGraph', 'layer_report', 'format_report', 'LayerReportCB', 'Phase', 'plan_phases', 'process_count', 'process_rank', 'join_processes', 'DataParallelCB', 'compute_features', 'FeatureLoader', 'SeedCB', 'run_phase']
+__all__ = ['TRAINING_MODES', 'HebbianCB', 'StepGraph', 'layer_report', 'format_report', 'LayerReportCB', 'Phase', 'plan_phases', 'process_count', 'process_rank', 'join_processes', 'DataParallelCB', 'compute_features', 'FeatureLoader', 'SeedCB', 'fused_adam', 'run_phase']
 
 class HebbianCB(Callback):
     learns: bool
@@ -123,6 +123,6 @@ class SeedCB(Callback):
     def __init__(self, seed: int, *names) -> None: ...
     def before_epoch(self) -> Any: ...
 
-def _adam(parameters, lr) -> Any: ...
+def fused_adam(parameters, lr: float) -> torch.optim.Adam: ...
 
 def run_phase(net: Network, phase: Phase, train: Images, test: Images, settings: DatasetSettings, number: int = ..., device=..., cbs=..., progress=..., start_epoch: int = ..., feature_dtype=..., feature_cbs=..., folder=..., verbose: bool = ...) -> Learner: ...
