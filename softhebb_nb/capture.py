@@ -11,6 +11,7 @@ __all__ = ['CURVES', 'INTERVAL_UNITS', 'STREAMS', 'KernelStats', 'kernel_layers'
 import json, math, tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,13 +19,13 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
-from .competition import compete_rows
 from .core import unknown_name, write_json
 from .datasets import DeviceLoader, Images
 from .hooks import Hooks, evaluating, pick_modules
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner
 from .networks import Block
+from .plasticity import Tiles, hebbian_change
 from .runs import load_tensors, save_tensors
 
 # %% ../nbs/30_capture.ipynb #9f2783eb
@@ -108,16 +109,17 @@ def measure_change(
 # %% ../nbs/30_capture.ipynb #2773134b
 @torch.no_grad()
 def split_change(
-    layer:HebbLayer,   # has just learned from these rows, and not been updated yet
-    rows:torch.Tensor, # inputs, (samples, in)
-    u:torch.Tensor,    # pre-activations, (samples, out)
+    layer:HebbLayer, # has just learned from these inputs, and not been updated yet
+    inputs,          # (samples, in), or `Tiles`
+    u:torch.Tensor,  # pre-activations, (samples, out)
+    y:torch.Tensor,  # post-synaptic activity, (samples, out)
+    winner:torch.Tensor, # of each competition, (samples · groups,)
 ): # yields, for some kernels at a time: their slice, their Hebbian and anti-Hebbian part (n, in), and the factor of their weights in the decay (n,)
     "The parts of a layer's change before learning rate and normalisation: Hebbian + anti-Hebbian - factor·weight."
     n, out, groups = *u.shape, layer.groups
-    weight, rows = layer.weight.view(out, -1), rows.reshape(n * groups, -1)
-    y, winner = compete_rows(u.view(n * groups, out // groups), layer.rule, **layer.competition)
-    factor = (y.view(n, out) * u).sum(0)
-    hebbian_is_rare = layer.rule == 'softkrotov' and layer.competition['krotov_mode'] == 0
+    weight, rows = layer.weight.view(out, -1), inputs.rows() if isinstance(inputs, Tiles) else inputs
+    rows, factor, y = rows.reshape(n * groups, -1), (y * u).sum(0), y.view(n * groups, out // groups)
+    hebbian_is_rare = layer.competes == 'softkrotov' and layer.competition['krotov_mode'] == 0
     rare = winner if hebbian_is_rare else y.min(1).indices
     share = y.gather(1, rare[:, None])
     if groups > 1: rare = rare + torch.arange(0, out, out // groups, device=u.device).repeat(n)
@@ -126,7 +128,7 @@ def split_change(
         rest = torch.addcmul(layer._change[part], factor[part, None], weight[part])
         which = slice(None) if len(slices) == 1 else ((rare >= part.start) & (rare < part.stop)).nonzero().squeeze(1)
         some = torch.zeros_like(rest)
-        if layer.rule not in ('hard', 'soft'):  # these have no negative activity
+        if layer.competes not in ('hard', 'soft'):  # these have no negative activity
             some.index_add_(0, rare[which] - part.start, rows[which].to(rest.dtype) * share[which])
             rest -= some
         yield part, *((some, rest) if hebbian_is_rare else (rest, some)), factor[part]
@@ -242,22 +244,22 @@ def before_batch(self:WeightDeltas):
     if self._between: self._resume_wins()
     self._pending = {}
     if self.sample is not None and self._unsampled >= self.sample:
-        for name, m in self._hebbian(): m.learn = lambda rows, u, name=name, m=m: self._look(name, m, rows, u)
+        for name, m in self._hebbian():
+            if m.plasticity is hebbian_change: m.watchers.append(partial(self._look, name))  # another rule has other parts
 
 @patch
 def _hebbian(self:WeightDeltas): return [(name, m) for name, m in self._active.items() if isinstance(m, HebbLayer)]
 
 @patch
-def _look(self:WeightDeltas, name, layer, rows, u):
-    type(layer).learn(layer, rows, u)
+def _look(self:WeightDeltas, name, layer, inputs, u, y, winner):
     weight = layer.weight.flatten(1)
     norms = torch.cat([torch.stack([*(torch.linalg.vector_norm(p, dim=1) for p in (hebbian, anti)), factor.abs() * torch.linalg.vector_norm(weight[part], dim=1)])
-                       for part, hebbian, anti, factor in split_change(layer, rows, u)], 1)
+                       for part, hebbian, anti, factor in split_change(layer, inputs, u, y, winner)], 1)
     self._pending[name] = norms / layer._scaled(layer._change).squeeze(1), competition_entropy(layer, u)
 
 @patch
 def after_predict(self:WeightDeltas):
-    for _, m in self._hebbian(): m.__dict__.pop('learn', None)
+    for _, m in self._hebbian(): m.watchers = [w for w in m.watchers if getattr(w, 'func', None) != self._look]
 
 @patch
 def cleanup_batch(self:WeightDeltas): self.after_predict()

@@ -3,7 +3,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 from pathlib import Path
 import torch
-__all__ = ['derive_seed', 'set_seed', 'get_device', 'unknown_name', 'optional_import', 'import_torchvision', 'import_torchmetrics', 'mnist5k', 'atomic_write', 'write_json', 'new_folder', 'full_study', 'study_folder', 'free_memory', 'peak_memory']
+__all__ = ['keep_memory', 'derive_seed', 'set_seed', 'get_device', 'unknown_name', 'optional_import', 'import_torchvision', 'import_torchmetrics', 'mnist5k', 'atomic_write', 'write_json', 'new_folder', 'full_study', 'study_folder', 'free_memory', 'peak_memory']
+
+def keep_memory() -> bool: ...
 
 def derive_seed(seed: int, *names) -> int: ...
 

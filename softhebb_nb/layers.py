@@ -6,7 +6,7 @@
 __all__ = ['INITS', 'CUSTOM_RULES', 'SUPERVISED_RULE', 'PRECISIONS', 'initial_scale', 'register_rule', 'HebbLayer', 'HebbLinear',
            'HebbConv2d', 'has_bfloat16', 'set_precision']
 
-# %% ../nbs/23_layers.ipynb #bb3b1403
+# %% ../nbs/23_layers.ipynb #bb3a8b73
 import math
 from functools import partial
 
@@ -17,7 +17,7 @@ from torch import nn
 
 from .core import unknown_name
 from .competition import RULES, Triangle, compete_rows
-from .plasticity import (LR_DECAYS, adaptive_lr, bias_change, decayed_lr, hebbian_change, largest_entry, p_norm,
+from .plasticity import (LR_DECAYS, Tiles, adaptive_lr, bias_change, decayed_lr, hebbian_change, largest_entry, p_norm,
                                     p_power, patch_rows, weigh_rows)
 
 # %% ../nbs/23_layers.ipynb #09ccbf1d
@@ -58,7 +58,7 @@ def _by_group(plasticity, rows, u, y, weight, groups):
         if change.shape != w.shape: raise ValueError(f'the plasticity returned a change of shape {tuple(change.shape)} for weights of shape {tuple(w.shape)}')
     return torch.cat(changes)
 
-# %% ../nbs/23_layers.ipynb #fece0731
+# %% ../nbs/23_layers.ipynb #6f72a552
 class HebbLayer(nn.Module):
     "What `HebbLinear` and `HebbConv2d` share: weights, learning rates, and one step of competition and plasticity."
     tolerance = .01 # how near to 1 a radius counts as converged
@@ -100,6 +100,7 @@ class HebbLayer(nn.Module):
         self.initial_radius, self.init, self.nb_train = radius, init, out if nb_train is None else nb_train
         self.competition = dict(t_invert=t_invert, delta=delta, ranking_param=ranking_param, krotov_mode=krotov_mode)
         self.triangle = Triangle() if pre_triangle else None
+        self.watchers = []  # functions (layer, inputs, u, y, winner) that look on after each competition (chapter 30)
         self.process_group = None  # of processes that each see a share of the batch (chapter 25)
         self.precision = None  # torch.bfloat16: operands of the matrix products are rounded, weights and sums are not
         self.init_scale = initial_scale(init, radius, math.prod(shape[1:]), lebesgue_p)
@@ -164,12 +165,12 @@ def renew_lr(self:HebbLayer):
     if self.adaptive: self.lr = adaptive_lr(self.radius(), self.base_lr, self.power_lr)
     else: self.lr = decayed_lr(self.base_lr, self.steps, self.decay_steps, self.lr_decay, self.decay_speed, self.decay_divisor)
 
-# %% ../nbs/23_layers.ipynb #1d0fe672
+# %% ../nbs/23_layers.ipynb #d7defe22
 @patch
 @torch.no_grad()
 def learn(self:HebbLayer,
-    rows:torch.Tensor, # inputs, (samples, in)
-    u:torch.Tensor,    # pre-activations, (samples, out)
+    inputs,         # (samples, in), or `Tiles`
+    u:torch.Tensor, # pre-activations, (samples, out)
 ):
     "Let the neurons compete and keep the change that the winners' weights should make."
     n, out = u.shape
@@ -177,10 +178,13 @@ def learn(self:HebbLayer,
     else: y, winner = compete_rows(u.view(n * self.groups, out // self.groups), self.competes, **self.competition)
     self._count(y, winner)
     y = y.view(n, out)
-    self._change = self._sum(self.plasticity(rows, u, y, self.weight.view(out, -1), self.groups))
+    unread = self._change is not None and self._largest is not None and u.device.type == 'cpu'  # nobody holds the last change: its memory serves again
+    again = dict(out=self._change) if unread and self.plasticity is hebbian_change else {}
+    self._change = self._sum(self.plasticity(inputs, u, y, self.weight.view(out, -1), self.groups, **again))
     self._largest = largest_entry(self._change, self.groups)
     if self.bias is not None: self._bias_change = bias_change(y, self.bias, self.t_invert, self._sum)
     self.pending = True
+    for watch in self.watchers: watch(self, inputs, u, y, winner)
 
 @patch
 def _clamp(self:HebbLayer, u): # the neuron of the right class wins; `labels` are used once, so that those of another batch never are
@@ -264,7 +268,7 @@ class HebbLinear(HebbLayer):
         if self.training: self.learn(x.detach(), u.detach())
         return u
 
-# %% ../nbs/23_layers.ipynb #6ca5ac16
+# %% ../nbs/23_layers.ipynb #61ad73d2
 class HebbConv2d(HebbLayer):
     "A convolution that learns by competition among its kernels at each position. Call it for pre-activations, then `update()`."
     def __init__(self,
@@ -293,19 +297,28 @@ class HebbConv2d(HebbLayer):
         if self.padding: x = F.pad(x, (self.padding,)*4, 'reflect' if self.padding_mode == 'reflect' else 'constant')
         weight, bias = p_power(self.weight, self.lebesgue_p), self.bias
         if self.precision is not None: x, weight = x.to(self.precision), weight.to(self.precision)
-        rows = None
-        if self.training or self._rows_pay(x): rows, (n, h, w) = patch_rows(x.detach(), self.kernel_size, self.stride, self.dilation)
-        if rows is None or x.requires_grad:
+        inputs = self._inputs(x.detach()) if self.training or not x.requires_grad else None
+        if inputs is None or x.requires_grad:
             u = F.conv2d(x, weight, None if bias is None else bias.to(x.dtype), self.stride, 0, self.dilation, self.groups).to(self.weight.dtype)
-        else: u = weigh_rows(rows, weight.view(self.out_channels, -1), bias, self.groups).to(self.weight.dtype).view(n, h, w, -1).permute(0, 3, 1, 2)
+        else:
+            u = weigh_rows(inputs, weight.view(self.out_channels, -1), bias, self.groups).to(self.weight.dtype)
+            u = u.view(len(x), *self._positions(x), -1).permute(0, 3, 1, 2)
         if self.triangle is not None: u = self.triangle(u)
         if self.training:
-            self.learn(rows, u.detach().permute(0, 2, 3, 1).reshape(n*h*w, -1))
+            self.learn(inputs, u.detach().permute(0, 2, 3, 1).reshape(-1, self.out_channels))
         return u
 
-    def _rows_pay(self, x): # on processors, for large layers, the product of matrices is faster than the convolution while the rows fit in the cache
-        size = x.shape[0] * x.shape[2] * x.shape[3] * self.weight[0].numel() / self.stride**2 * x.element_size()
-        return x.device.type == 'cpu' and not x.requires_grad and self.weight.numel() > 2**20 and size < 2**25
+    def _positions(self, x): # of the kernels on padded images
+        reach = self.dilation * (self.kernel_size - 1) + 1
+        return tuple((side - reach) // self.stride + 1 for side in x.shape[2:])
+
+    def _inputs(self, x): # rows or tiles; or None where a convolution is faster
+        large = self.in_channels * self.out_channels >= 2**(13 if self.training else 15) and self.weight.dtype == x.dtype  # as measured
+        fit = large and Tiles.fit(x, self.kernel_size, self.stride, self.dilation, self.groups)
+        if fit and (not self.training or self.plasticity is hebbian_change): return Tiles(x)
+        size = math.prod(self._positions(x)) * len(x) * self.weight[0].numel() * x.element_size()
+        pays = x.device.type == 'cpu' and self.weight.numel() > 2**20 and size < 2**25
+        return patch_rows(x, self.kernel_size, self.stride, self.dilation)[0] if self.training or pays else None
 
     def _check(self, x):
         if x.dim() != 4 or x.shape[1] != self.in_channels:

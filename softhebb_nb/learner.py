@@ -52,7 +52,7 @@ class DataLoaders:
     train: Any
     valid: Any = None
 
-# %% ../nbs/05_learner.ipynb #fc2366ae
+# %% ../nbs/05_learner.ipynb #92a8b8da
 class Learner:
     "Trains `model` on `dls.train` and validates on `dls.valid`; everything beyond the bare loop is a callback."
     def __init__(self,
@@ -161,7 +161,7 @@ def model_device(
 
 def to_device(
     batch, # a tensor, or lists, tuples and dictionaries of them
-    device:torch.device,
+    device:torch.device, # where they go
 ):
     "The batch with its tensors on this device."
     if isinstance(batch, torch.Tensor): return batch.to(device, non_blocking=True)

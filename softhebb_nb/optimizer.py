@@ -15,16 +15,16 @@ from fastcore.basics import patch
 
 from .core import unknown_name
 
-# %% ../nbs/12_optimizer.ipynb #d913e1a6
+# %% ../nbs/12_optimizer.ipynb #6ed59220
 def decay_weights(
     direction:torch.Tensor,  # what will be subtracted, the shape of the weight
-    weight:torch.Tensor,
+    weight:torch.Tensor,     # as it is before the step
     weight_decay:float=0.,   # strength of the pull towards 0
 )->torch.Tensor: # the new direction
     "Stepper: adds the weight itself to the direction, and so pulls the weight towards 0."
     return direction + weight_decay * weight if weight_decay else direction
 
-# %% ../nbs/12_optimizer.ipynb #ff7093ca
+# %% ../nbs/12_optimizer.ipynb #f4a3bb04
 def uses(
     *statistics, # functions (old value or None, direction, hyperparameters) -> new value
 ): # a decorator
@@ -36,7 +36,7 @@ def uses(
 
 def velocity(
     old:torch.Tensor|None,  # value after the last step; None before the first
-    direction:torch.Tensor,
+    direction:torch.Tensor, # of this step
     momentum:float=.9,      # share of the old velocity that stays
     dampening:float=0.,     # share of a new direction that is left out, except of the first
 )->torch.Tensor:
@@ -46,7 +46,7 @@ def velocity(
 @uses(velocity)
 def follow_velocity(
     direction:torch.Tensor, # not used: it is in the velocity already
-    weight:torch.Tensor,
+    weight:torch.Tensor,    # not used
     velocity:torch.Tensor,  # with this step's direction
 )->torch.Tensor: # the new direction
     "Stepper: go where the velocity points."
@@ -107,10 +107,10 @@ def step(self:GenericOptimizer,
             if weight.grad is not None: self._change(weight, group)
     return loss
 
-# %% ../nbs/12_optimizer.ipynb #6f50f551
+# %% ../nbs/12_optimizer.ipynb #c008bad2
 def average_direction(
     old:torch.Tensor|None,  # value after the last step; None before the first, and counts as 0
-    direction:torch.Tensor,
+    direction:torch.Tensor, # of this step
     momentum:float=.9,      # β1, share of the old average that stays
 )->torch.Tensor:
     "Statistic: the running average of the directions (Kingma and Ba 2015, algorithm 1)."
@@ -118,7 +118,7 @@ def average_direction(
 
 def average_square(
     old:torch.Tensor|None,       # value after the last step; None before the first, and counts as 0
-    direction:torch.Tensor,
+    direction:torch.Tensor,      # of this step
     square_momentum:float=.999,  # β2, share of the old average that stays
 )->torch.Tensor:
     "Statistic: the running average of the squared directions, entry by entry (Kingma and Ba 2015, algorithm 1)."
@@ -127,16 +127,16 @@ def average_square(
 
 def step_count(
     old:int|None, # value after the last step; None before the first
-    direction:torch.Tensor,
+    direction:torch.Tensor, # not used
 )->int:
     "Statistic: how many steps this weight has made, with this one."
     return (old or 0) + 1
 
-# %% ../nbs/12_optimizer.ipynb #9425334f
+# %% ../nbs/12_optimizer.ipynb #290904e3
 @uses(step_count, average_direction, average_square)
 def adam_direction(
     direction:torch.Tensor,         # not used: the averages hold what is needed of it
-    weight:torch.Tensor,
+    weight:torch.Tensor,            # not used
     step_count:int,                 # t
     average_direction:torch.Tensor, # m
     average_square:torch.Tensor,    # v
@@ -149,9 +149,9 @@ def adam_direction(
     mean_square = average_square / (1 - square_momentum**step_count)
     return mean / (mean_square.sqrt() + eps)
 
-# %% ../nbs/12_optimizer.ipynb #01a60bfb
+# %% ../nbs/12_optimizer.ipynb #5d6874a5
 def trust_ratio(
-    direction:torch.Tensor,
+    direction:torch.Tensor,       # what will be subtracted
     weight:torch.Tensor,          # of one layer
     norm_low:float=0.,            # γ_l, the least length that the weight is taken for
     norm_high:float=float('inf'), # γ_u, the greatest

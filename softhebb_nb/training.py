@@ -18,7 +18,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .core import derive_seed, free_memory, get_device, unknown_name
+from .core import derive_seed, free_memory, get_device, keep_memory, unknown_name
 from .datasets import DatasetSettings, DeviceLoader, Images, make_loaders
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner, MetricsCB, ProgressCB, TrainCB, accuracy, model_device
@@ -37,6 +37,7 @@ class HebbianCB(Callback):
         model = self.learn.model
         self.layers = [m for m in model.modules() if isinstance(m, HebbLayer) and m.training]
         if not self.layers: raise ValueError('no Hebbian layer of this model is in training mode')
+        keep_memory()
         self.replayed = False
         if self.graph and self.learn.device.type == 'cuda': model.forward = self._forward
 
@@ -66,7 +67,7 @@ class StepGraph:
         "Can a step of this model on this batch be recorded?"
         if not x.is_cuda or torch.is_grad_enabled() or not model.training: return False
         if any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()): return False
-        return all(layer.process_group is None and not layer.supervised and (layer.adaptive or layer.lr_decay == 'constant' or layer.decay_steps is None) for layer in layers)
+        return all(layer.process_group is None and not layer.supervised and not layer.watchers and (layer.adaptive or layer.lr_decay == 'constant' or layer.decay_steps is None) for layer in layers)
 
     @torch.no_grad()
     def __init__(self,
