@@ -19,10 +19,11 @@ import torch
 from .core import atomic_write, get_device, new_folder, optional_import, peak_memory, set_seed, unknown_name, write_json
 from .datasets import ImageFiles, dataset_names, dataset_settings, load_data
 from .evaluation import knn_accuracy, linear_probe, neuron_label_accuracy, plot_post_hoc, post_hoc_loss, vote_accuracy, winner_callbacks
-from .layers import PRECISIONS, set_precision
+from .layers import PRECISIONS, HebbLayer, set_precision
 from .learner import ProgressCB
 from .networks import PRESETS, backprop_twin, build_network, get_preset, load_presets, plan_network, read_settings
-from .runs import CheckpointCB, Run, load_tensors, load_weights, plot_kernels, plot_log, save_tensors, versions
+from .runs import (CheckpointCB, OptimizerStateCB, Run, load_block, load_tensors, load_weights, plot_kernels, plot_log, save_block,
+                               save_tensors, versions)
 from .search import (METRICS, SEARCHES, ReportCB, apply_overrides, expand_trials, named_search, trial_metrics, run_trial, run_trials,
                                 summarise_trials, trials_table, unfinished_trials)
 from .training import TRAINING_MODES, Phase, compute_features, join_processes, plan_phases, process_count, process_rank, run_phase
@@ -63,6 +64,11 @@ def _switch(text):
     return values[text.lower()]
 SWITCH = dict(type=_switch, nargs='?', const=True, metavar='BOOL')
 
+def _numbered_file(text):
+    number, _, file = text.partition('=')
+    if not number.isdigit() or not file: raise argparse.ArgumentTypeError(f'{text!r}: give the number of the block and its file, for example 0=blocks/0.safetensors')
+    return int(number), file
+
 def _resume(text):
     value = None if text.lower() == 'none' else text
     return value if value is None else one_of('way to resume', lambda: ('all', 'without_classifier'))(value)
@@ -102,6 +108,8 @@ def train_parser()->argparse.ArgumentParser:
     add = p.add_argument
     add('--resume', type=_resume, metavar='WHAT', help="all: go on with the last run of this name, or from its weights; without_classifier: from its weights but the classifier's")
     add('--save', default=True, **SWITCH, help='save checkpoints and the model?')
+    add('--save-blocks', default=False, **SWITCH, help='also save each block in a file of its own: blocks/N.safetensors')
+    add('--load-block', type=_numbered_file, nargs='+', metavar='N=FILE', help='start with block N from such a file; with --training-blocks it stays as it is')
     add('--compare', default=None, **SWITCH, help='also train controls: random weights, raw pixels, backprop (default: only in the demonstration)')
     add('--knn', type=int, default=0, metavar='K', help='also classify by the K nearest training images')
     return p
@@ -175,7 +183,8 @@ def train_network(
         resumed = number == progress['phase']
         start_epoch, before = (progress['epoch'], progress['seconds']) if resumed else (0, 0.)
         phase_cbs, feature_cbs = list(cbs), ()
-        if run is not None: phase_cbs.append(CheckpointCB(run, net, number, phase.summary(), log, state if resumed else None, seconds=before, extra=dict(done=done)))
+        if resumed and state: phase_cbs.append(OptimizerStateCB(state))
+        if run is not None: phase_cbs.append(CheckpointCB(run, net, number, phase.summary(), log, seconds=before, extra=dict(done=done)))
         below = [i for i in hebbian if i < min(phase.blocks)]
         if phase.mode == 'supervised' and below and not settings.augmentation and not settings.noise_std and process_count() == 1:
             counts, votes = winner_callbacks(hebbian[max(below)], train, test)
@@ -208,9 +217,15 @@ def _open_run(args, plan, config, net):
         differ = [k for k in config if last.config.get(k) != json.loads(json.dumps(config[k]))]
         if differ: raise ValueError(f"{last.folder} was started with {differ[0]} = {last.config.get(differ[0])!r} and not {config[differ[0]]!r}: "
                                     'resume with the flags it was started with, or start a new run by another --model-name')
-        return (last, *(last.load(net) or (None, None)))
+        found = last.load(net)
+        if not found: _load_blocks(net, args)
+        return (last, *(found or (None, None)))
     if weights: _start_from(net, *weights)
+    _load_blocks(net, args)
     return Run.create(args.runs_dir, name, config) if args.save else None, None, None
+
+def _load_blocks(net, args):
+    for number, file in getattr(args, 'load_block', None) or (): load_block(file, net, number)
 
 def _start_from(net, folder, what):
     "Weights of a run, with or without those of the classifier."
@@ -225,7 +240,8 @@ def _start_from(net, folder, what):
 def _config(plan):
     args = plan['args']
     return dict(plan_summary(plan), preset_blocks=[asdict(s) for s in plan['specs']], precision=args.precision,
-                training_blocks=args.training_blocks, resume=args.resume if args.resume == 'without_classifier' else None)
+                training_blocks=args.training_blocks, resume=args.resume if args.resume == 'without_classifier' else None,
+                **({'load_block': args.load_block} if getattr(args, 'load_block', None) else {}))
 
 def _check_name(name, flag, place): # only a name that is a folder name
     if name is not None and (name in ('', '.', '..') or '/' in name or '\\' in name): raise ValueError(f'{flag} {name!r}: it names a folder in {place} and cannot hold a slash')
@@ -249,7 +265,7 @@ def train_plan(
     trained = train_network(net, plan['phases'], data, run, progress, state, device, quiet, cbs=cbs)
     result = dict(_final(trained, net, data, args), **_speed(trained, precision, device, plan, args))
     if args.compare: result['comparison'] = compare_with_controls(plan, data, result, device, quiet)
-    if run is not None: _save_result(run, net, result, trained['log'])
+    if run is not None: _save_result(run, net, result, trained['log'], args)
     return result, run
 
 def train_command(
@@ -265,10 +281,16 @@ def train_command(
 
 # %% ../nbs/29_cli.ipynb #367c5bc6
 def _follow(run, progress, state, net): # the other processes go on where the first one does
-    where = [str(run.folder) if run is not None and progress else None]
-    torch.distributed.broadcast_object_list(where)
+    found = [progress, {i: {k: v.cpu() for k, v in s.items()} for i, s in (state or {}).items()}]
+    torch.distributed.broadcast_object_list(found)
+    with torch.no_grad():
+        for tensor in net.state_dict().values(): torch.distributed.broadcast(tensor, 0)
     if process_rank() == 0: return run, progress, state
-    return (None, *(Run(where[0]).load(net) if where[0] else (None, None)))
+    for name, m in net.named_modules():
+        if isinstance(m, HebbLayer):
+            if found[0]: m.steps = found[0]['steps'][name]
+            m.renew_lr()
+    return None, *found
 
 # %% ../nbs/29_cli.ipynb #96671495
 def _final(trained, net, data, args):
@@ -289,7 +311,7 @@ def _speed(trained, precision, device, plan, args):
     return dict(phases=trained['phases'], seconds=round(sum(p['seconds'] for p in trained['phases']), 2), peak_memory_gib=round(peak_memory()/2**30, 3),
                 device=str(device), precision=precision, seed=args.seed, versions=versions(), config=_config(plan))
 
-def _save_result(run, net, result, log):
+def _save_result(run, net, result, log, args):
     from matplotlib.figure import Figure
     first = next(iter(net.hebbian_layers().values()), None) or net.blocks[0].layer
     if first.weight.dim() == 4 or round(first.weight.shape[1]**.5)**2 == first.weight.shape[1]:
@@ -298,6 +320,9 @@ def _save_result(run, net, result, log):
     figure = Figure(figsize=(6.5, 2.6), layout='constrained')
     plot_log(log, figure.subplots(1, 2)); figure.savefig(run.folder/'curves.png', dpi=150)
     save_tensors(run.folder/'model.safetensors', net.state_dict(), dict(blocks=result['config']['preset_blocks']))
+    if getattr(args, 'save_blocks', False):
+        (run.folder/'blocks').mkdir(exist_ok=True)
+        for i in range(len(net.blocks)): save_block(run.folder/'blocks'/f'{i}.safetensors', net, i)
     write_json(run.folder/'log.json', log)
     write_json(run.folder/'result.json', result)  # last: its presence says that the run is finished
 

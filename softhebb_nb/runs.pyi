@@ -6,7 +6,7 @@ from torch import nn
 from .datasets import DatasetSettings
 from .learner import Callback
 from .networks import Network
-__all__ = ['save_tensors', 'load_tensors', 'load_weights', 'save_block', 'load_block', 'read_reference', 'Run', 'CheckpointCB', 'versions', 'plot_kernels', 'plot_log']
+__all__ = ['save_tensors', 'load_tensors', 'load_weights', 'save_block', 'load_block', 'read_reference', 'Run', 'OptimizerStateCB', 'CheckpointCB', 'versions', 'plot_kernels', 'plot_log']
 
 def save_tensors(path: str | Path, tensors: dict, metadata: dict | None = ...) -> Any: ...
 
@@ -38,19 +38,24 @@ class Run:
     def save(self, net: nn.Module, progress: dict, optimizer=...) -> Any: ...
     def load(self, net: nn.Module) -> Any: ...
 
+class OptimizerStateCB(Callback):
+    order: int
+    state: Any
+    def __init__(self, state: dict) -> None: ...
+    def before_fit(self) -> Any: ...
+
 class CheckpointCB(Callback):
     order: int
     run: Any
     net: Any
     phase: Any
     log: Any
-    state: Any
     every: Any
     seconds: Any
     extra: Any
     start: Any
     saved: Any
-    def __init__(self, run: Run, net: nn.Module, phase: int, phase_summary: dict, log: list, state: dict | None = ..., every: float = ..., seconds: float = ..., extra: dict | None = ...) -> None: ...
+    def __init__(self, run: Run, net: nn.Module, phase: int, phase_summary: dict, log: list, every: float = ..., seconds: float = ..., extra: dict | None = ...) -> None: ...
     def before_fit(self) -> Any: ...
     def after_epoch(self) -> Any: ...
 

@@ -126,9 +126,10 @@ def colab(
     install = ['#| hide\n', '#| eval: false\n', '%pip install -q softhebb_nb nbdev']
     wanted = [dict(cell_type='markdown', id='colab-badge', metadata={}, source=[badge]),
               dict(cell_type='code', execution_count=None, id='colab-install', metadata={}, outputs=[], source=install)]
-    if nb['cells'][1:3] == wanted: return old.encode()
-    rest = [cell for cell in nb['cells'] if cell.get('id') not in ('colab-badge', 'colab-install')]
-    nb['cells'] = [rest[0], *wanted, *rest[1:]]
+    made = ([badge], install)  # by what they hold: a tool that writes notebooks may have given them other ids
+    rest = [cell for cell in nb['cells'] if list(cell['source']) not in made and cell.get('id') not in ('colab-badge', 'colab-install')]
+    if nb['cells'] == (cells := [rest[0], *wanted, *rest[1:]]): return old.encode()
+    nb['cells'] = cells
     return (json.dumps(nb, indent=1, sort_keys=True, ensure_ascii=False) + '\n').encode()
 
 

@@ -78,6 +78,23 @@ def test_a_run_never_writes_into_another(undisturbed):
     assert {p.name: p.read_bytes() for p in undisturbed.iterdir()} == before
 
 
+def test_blocks_saved_singly_start_another_network(undisturbed, tmp_path):
+    saved = train(*QUICK, '--runs-dir', tmp_path, '--seed', 3, '--training-blocks', 0, '--save-blocks')
+    assert saved.returncode == 0, saved.stderr
+    first = Path(saved.stdout.strip().splitlines()[-1])
+    assert sorted(p.name for p in (first/'blocks').iterdir()) == [f'{i}.safetensors' for i in range(3)]
+    other = train(*QUICK, '--runs-dir', tmp_path, '--seed', 4, '--training-blocks', 2, '--load-block', f'0={first}/blocks/0.safetensors')
+    assert other.returncode == 0, other.stderr
+    there, here = weights(first), weights(other.stdout.strip().splitlines()[-1])
+    for name in there:
+        if name.startswith('blocks.0.') or name.endswith('weight'): assert torch.equal(there[name], here[name]) == name.startswith('blocks.0.'), name
+    for flag, message in ((f'1={first}/blocks/0.safetensors', "the block there has activation 'triangle_0.7', and block 1 here 'triangle_1'"), (f'7={first}/blocks/0.safetensors', 'there is no block 7'),
+                          (f'0={first}/model.safetensors', 'does not hold a single block'), ('nothing', 'give the number of the block and its file')):
+        wrong = train(*QUICK, '--runs-dir', tmp_path, '--load-block', flag)
+        assert wrong.returncode == 2 and message in wrong.stderr, wrong.stderr
+    assert len(list(tmp_path.iterdir())) == 2, 'nothing was begun'
+
+
 def test_resuming_another_configuration_is_refused(tmp_path):
     from softhebb_nb.runs import Run
     Run.create(tmp_path, '3SoftHebbCnnMNIST', {'seed': 1})

@@ -1,13 +1,19 @@
 """Two processes that share every batch learn what one process learns from the whole batch."""
+import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from safetensors.torch import load_file
 
 from softhebb_nb.datasets import Images, dataset_settings
 from softhebb_nb.networks import BlockSpec, build_network, plan_network
@@ -58,3 +64,30 @@ def test_two_processes_learn_what_one_does(mode):
         assert error < (1e-2 if name.startswith('blocks.2') else .05 if name.startswith('wins') else 1e-4), f'{name} differs by {error}'
     fresh = build_network(plan_network(BLOCKS, dataset_settings('MNIST5k')), seed=0)
     assert not torch.allclose(alone['blocks.1.layer.weight'], fresh.state_dict()['blocks.1.layer.weight'])
+
+
+@pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason='this PyTorch has no gloo')
+def test_two_killed_processes_go_on_together(tmp_path):
+    "torchrun, SIGKILL in the classifier's phase, torchrun with --resume all: the weights of an undisturbed run."
+    run = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2', '--master-addr', '127.0.0.1', '--no-python', sys.executable, '-c',
+           'import sys; from softhebb_nb.cli import train_main; sys.exit(train_main())', '--preset', '3SoftHebbCnnMNIST', '--dataset', 'MNIST5k_quick', '--quiet', '--gpu-id', '-1']
+    env = dict(os.environ, OMP_NUM_THREADS='1')
+
+    def port():
+        with socket.socket() as s: s.bind(('127.0.0.1', 0)); return str(s.getsockname()[1])
+
+    def launch(*args):
+        return subprocess.Popen([*run[:5], '--master-port', port(), *run[5:], *map(str, args)], env=env, start_new_session=True,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    whole = launch('--runs-dir', tmp_path/'whole')
+    assert whole.wait(240) == 0, whole.stderr.read()
+    killed, log = launch('--runs-dir', tmp_path/'killed'), tmp_path/'killed'/'3SoftHebbCnnMNIST'/'log.json'
+    deadline = time.time() + 120
+    while killed.poll() is None and time.time() < deadline and not (log.exists() and len(json.loads(log.read_text())) > 2): time.sleep(.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (log.parent/'result.json').exists(), 'the run was over before it was killed'
+    resumed = launch('--runs-dir', tmp_path/'killed', '--resume', 'all')
+    assert resumed.wait(240) == 0, resumed.stderr.read()
+    one, two = (load_file(tmp_path/name/'3SoftHebbCnnMNIST'/'model.safetensors') for name in ('whole', 'killed'))
+    for name in one: assert torch.allclose(one[name], two[name], rtol=1e-5, atol=1e-6), name
