@@ -30,7 +30,7 @@ from .runs import load_tensors, save_tensors
 
 # %% ../nbs/30_capture.ipynb #9f2783eb
 class KernelStats:
-    "Number, mean and variance of a value of each kernel, by layer, over a stream of values."
+    "Number, mean and variance of a value of each kernel, by layer, over a stream of values (Chan, Golub and LeVeque, 1983)."
     def __init__(self): self.n, self.mean, self.squares = {}, {}, {}  # squares: sum of squared deviations from the mean
 
     def add(self,
@@ -135,7 +135,7 @@ def split_change(
 
 @torch.no_grad()
 def competition_entropy(
-    layer:HebbLayer,
+    layer:HebbLayer,  # whose rule and temperature count
     u:torch.Tensor,   # pre-activations, (samples, out)
     samples:int=256,  # how many, at regular distances, are looked at
 )->torch.Tensor: # a number from 0 (one neuron takes all) to 1 (all are equal)
@@ -474,9 +474,9 @@ def load(cls:WeightDeltas,
 @dataclass
 class ReceptiveField:
     "Position i of a layer's output sees the pixels from start + i·step on, `size` of them; each is (rows, columns)."
-    size: tuple
-    step: tuple
-    start: tuple
+    size: tuple  # pixels that a position sees
+    step: tuple  # pixels from one position to the next
+    start: tuple # first pixel of position 0; negative in the padding
 
     def boxes(self,
         positions:torch.Tensor, # (…, 2): row and column in the layer's output
@@ -522,10 +522,10 @@ def receptive_field(
 @dataclass
 class TopImages:
     "The images that drive each kernel most, best first; all tensors (kernels, top), or fewer where there were fewer images."
-    values: torch.Tensor
+    values: torch.Tensor   # the largest value in the kernel's map of the image
     images: torch.Tensor   # numbers, in the order in which they were seen
     rows: torch.Tensor     # where in the map the maximum is
-    columns: torch.Tensor
+    columns: torch.Tensor  # the same, across
 
 class Activations(Callback):
     "How active the kernels of each layer are on images that run through the model in a `with` block, a pass of the Learner, or `run`."
@@ -555,9 +555,13 @@ class Activations(Callback):
     def cleanup_fit(self): self._hooks.remove()
 
     @property
-    def mean(self)->dict: return dict(self.stats.mean)  # layer -> (kernels,): mean over the images
+    def mean(self)->dict: # layer -> (kernels,)
+        "Mean activity of each kernel over the images."
+        return dict(self.stats.mean)
     @property
-    def variance(self)->dict: return {name: self.stats.variance(name) for name in self.stats.n}
+    def variance(self)->dict: # layer -> (kernels,); NaN for a single image
+        "Unbiased variance of each kernel's activity over the images."
+        return {name: self.stats.variance(name) for name in self.stats.n}
 
     @torch.no_grad()
     def _see(self, hook, module, inputs, output):
@@ -673,7 +677,7 @@ class _Fill(Callback):
 
 @patch
 def observe(self:SemanticDictionary,
-    model:nn.Module,
+    model:nn.Module,    # any model
     data:Images,        # with labels
     layers=None,        # which layers, as for `kernel_layers`; None: all with kernels
     task:str='all',     # to which the images belong
@@ -750,7 +754,7 @@ def merge(self:SemanticDictionary,
 
 @patch
 def to_json(self:SemanticDictionary,
-    path:str|Path,
+    path:str|Path, # of the file to write
 ):
     "Write the dictionary, whole or not at all."
     def numbers(table): return [[int(v) for v in row] for row in table.tolist()] if self.by == 'count' else table.tolist()

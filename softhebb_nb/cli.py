@@ -36,8 +36,11 @@ class CommandParser(argparse.ArgumentParser):
         description:str, # first lines of its help
     ):
         super().__init__(name, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, description=description)
-    def error(self, message): raise ValueError(message)
-    def parse_args(self, args=None):
+    def error(self, message): # what argparse has to say
+        "An exception instead of the end of the process."
+        raise ValueError(message)
+    def parse_args(self, args=None): # list of arguments; None: those of the command line
+        "Parse all arguments; load the file of `--presets`, and check the name of `--preset`."
         known, rest = self.parse_known_args(args)
         flags = [o for a in self._actions for o in a.option_strings if o.startswith('--')]
         for r in rest: raise unknown_name('option', r.split('=')[0], flags) if r.startswith('-') else ValueError(f'unexpected argument {r!r}')
@@ -167,8 +170,8 @@ def train_network(
     run:Run=None, # gets checkpoints; None: nothing is saved
     progress:dict=None, # of a checkpoint to go on from
     state:dict=None,    # of the optimizer, from the same checkpoint
-    device=None,
-    quiet:bool=False,
+    device=None,        # where to train; None: where the network is
+    quiet:bool=False,   # no progress?
     label:str='', # in front of what is reported
     cbs=(),       # further callbacks of every phase, for example `ReportCB`
 )->dict: # log, phases (each with its seconds and images_per_second), neuron_labels and neuron_evidence (accuracies)
@@ -344,8 +347,8 @@ def compare_with_controls(
     plan:dict,   # of `make_plan`
     data:dict,   # as `train_network` takes it
     result:dict, # of the network itself
-    device=None,
-    quiet:bool=False,
+    device=None, # where to train; None: the processor
+    quiet:bool=False, # no progress?
 )->list: # dictionaries with name, test_accuracy, seconds
     "Train the controls and put their accuracies beside the network's."
     sup, train, test = data['sup']

@@ -23,7 +23,7 @@ def compete_rows(
     ranking_param:int=3,  # the rank, counted from 1, that "hardkrotov" and krotov_mode 1 and 2 push away
     krotov_mode:int=0,    # "softkrotov": 0 negates all losers; 1 multiplies, 2 sets the neuron of that rank to -delta
 )->tuple: # (post-synaptic activity (competitions, neurons), index of the winner (competitions,))
-    "Post-synaptic activity after competition among the columns of each row."
+    "Post-synaptic activity after competition among the columns of each row (Krotov and Hopfield, 2019; Moraitis et al., 2022; Journé et al., 2023, section 3)."
     if rule not in RULES: raise unknown_name('rule', rule, RULES)
     if krotov_mode not in (0, 1, 2): raise ValueError(f'krotov_mode {krotov_mode!r}: it is 0, 1 or 2')
     ranked = rule == 'hardkrotov' or (rule == 'softkrotov' and krotov_mode)
@@ -61,7 +61,7 @@ class Triangle(nn.Module):
     def __init__(self,
         power:float=1., # below 1 it flattens strong responses, above 1 it sharpens them
     ): super().__init__(); self.power = power
-    def forward(self, u): return _power(F.relu(u - u.mean(1, keepdim=True)), self.power)
+    def forward(self, u): return _power(F.relu(u - u.mean(1, keepdim=True)), self.power)  # u: (n, neurons, …), as for all of these
     def extra_repr(self): return f'power={self.power:g}'
 
 class RePU(nn.Module):
@@ -69,7 +69,7 @@ class RePU(nn.Module):
     def __init__(self,
         power:float=1., # 1 is a ReLU
     ): super().__init__(); self.power = power
-    def forward(self, u): return _power(F.relu(u), self.power)
+    def forward(self, u): return _power(F.relu(u), self.power)  # u: (n, neurons, …)
     def extra_repr(self): return f'power={self.power:g}'
 
 def _power(x, power): return x if power == 1 else x ** power
@@ -81,12 +81,12 @@ class Scaled(nn.Module):
         function:str,   # one of `Scaled.functions`
         scale:float=1., # inverse temperature, or steepness
     ): super().__init__(); self.function, self.scale = function, scale
-    def forward(self, u): return self.functions[self.function](u * self.scale)
+    def forward(self, u): return self.functions[self.function](u * self.scale)  # u: (n, neurons, …)
     def extra_repr(self): return f'{self.function}, scale={self.scale:g}'
 
 class HardWinner(nn.Module):
     "1 for the winner among the neurons, 0 for all others."
-    def forward(self, u): return compete(u, 'hard')
+    def forward(self, u): return compete(u, 'hard')  # u: (n, neurons, …)
 
 # %% ../nbs/21_competition.ipynb #38553976
 ACTIVATIONS = {'triangle': Triangle, 'repu': RePU, 'relu': lambda _: nn.ReLU(), 'hard': lambda _: HardWinner(),

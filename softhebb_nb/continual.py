@@ -35,8 +35,8 @@ from .training import FeatureLoader, HebbianCB, SeedCB, compute_features, fused_
 @dataclass
 class Task:
     "A part of a stream: images whose labels are positions in `classes`."
-    train: Images
-    test: Images
+    train: Images  # to learn from
+    test: Images   # to be asked about after each task
     classes: list  # labels or names of the source, as they were given
     names: list    # what the classes are called, in the same order
     n: int         # training images, counted after classes and samples were chosen
@@ -56,7 +56,7 @@ def split_classes(
 
 # %% ../nbs/33_continual.ipynb #2b53be25
 def match_images(
-    data:Images,
+    data:Images, # with 1 or 3 channels
     shape:tuple, # (channels, height, width)
 )->Images: # bytes stay bytes
     "The images in this size and with so many channels (1 or 3)."
@@ -163,7 +163,7 @@ HEADS = {'multi': ('task',), 'single': ('class', 'domain'), 'ncm': ('class', 'ta
 class Readout(nn.Module):
     "Turns features into a score for each column, and knows which columns stand for which classes of which task."
     def __init__(self,
-        tasks:TaskSequence,
+        tasks:TaskSequence, # whose classes are to be told apart
         features:int,       # how many there are
         head:str='multi',   # one of `HEADS`
         scenario:str=None,  # one of `SCENARIOS` that fits the head; None: the head's default
@@ -189,7 +189,7 @@ class Readout(nn.Module):
         if head == 'ncm': self.register_buffer('means', torch.zeros(n, features))
         else: self.linear, self.normalise = nn.Linear(features, n), normalise
 
-    def forward(self, x):
+    def forward(self, x): # (n, features) -> (n, columns)
         if self.head == 'ncm': return F.normalize(x) @ self.means.t()
         return self.linear(F.layer_norm(x, x.shape[1:]) if self.normalise else x)
 
@@ -240,7 +240,7 @@ def set_means(self:Readout,
     features:torch.Tensor, # (n, features)
     columns:torch.Tensor,  # (n,)
 ):
-    "Make the mean of the unit-length features of each class, at unit length, its column."
+    "Make the mean of the unit-length features of each class, at unit length, its column (Rebuffi et al. 2017)."
     for c in columns.unique():
         parts = features[(columns == c).to(features.device)].split(2048)
         total = sum(F.normalize(part.float()).sum(0) for part in parts)
@@ -251,7 +251,7 @@ def set_means(self:Readout,
 def discriminant(
     x:torch.Tensor,     # (n, features)
     y:torch.Tensor,     # (n,) labels; a class may be missing
-    num_classes:int,
+    num_classes:int,    # how many classes there are
     shrinkage:float=.05,# weight of the multiple of the identity in the covariance
 )->tuple: # (weights (classes, features), offsets (classes,)): scores are x @ weights.T + offsets
     "Linear discriminant analysis in closed form (Fisher 1936; shrinkage as in Ledoit and Wolf 2004)."
@@ -276,7 +276,7 @@ def discriminant(
 def probe_accuracy(
     train:list,     # of (features, labels) to fit on, one for each task
     test:list,      # of (features, labels) to test on
-    num_classes:int,
+    num_classes:int, # how many classes there are
 )->list: # share of right answers in each part of `test`
     "Accuracy of a fresh linear probe, fitted on all parts of `train` together. Features are standardised."
     x, y = torch.cat([f for f, _ in train]).float(), torch.cat([l for _, l in train])
@@ -317,15 +317,15 @@ class TaskCallback(Callback):
     def state(self): # name -> tensor
         "What the callback has to remember from task to task."
         return {}
-    def load_state(self, tensors):
+    def load_state(self, tensors): # name -> tensor
         "Takes back what `state` gave."
 
 # %% ../nbs/33_continual.ipynb #606987db
 class Reservoir:
-    "A memory for images that holds a uniform sample of all that it was shown."
+    "A memory for images that holds a uniform sample of all that it was shown (Vitter 1985, algorithm R)."
     def __init__(self,
         capacity:int, # images
-        seed:int=0,
+        seed:int=0,   # of the choice of images
     ):
         if capacity < 1: raise ValueError(f'a memory of {capacity} images: take at least 1')
         self.capacity, self.seed, self.count, self.x, self.y = capacity, seed, 0, None, None
@@ -334,7 +334,7 @@ class Reservoir:
         x:torch.Tensor, # (n, …) images
         y:torch.Tensor, # (n,) what is to be known of them
     ):
-        "Show images, one after the other (Vitter 1985, algorithm R)."
+        "Show images, one after the other."
         generator = torch.Generator().manual_seed(derive_seed(self.seed, 'reservoir', self.count))
         t = torch.arange(self.count, self.count + len(x))
         place = torch.where(t < self.capacity, t, (torch.rand(len(x), generator=generator, dtype=torch.double) * (t + 1)).long())
@@ -376,6 +376,7 @@ class PenaltyCB(TaskCallback):
         return self.factor * self.strength * sum((self._importance[name] * (p - self._anchor[name])**2).sum() for name, p in self._parameters().items())
 
     def end_task(self):
+        "Measure how much each weight mattered for the task, and hold it where it is now."
         model, found = self.continual.whole.eval(), {}
         data = take_samples(self.continual.data, self.images, derive_seed(self.continual.seed, 'importance', self.continual.number))
         size = sum(p.numel() for p in self._parameters().values())
@@ -385,8 +386,11 @@ class PenaltyCB(TaskCallback):
             self._importance[name] = self._importance.get(name, 0) + found[name]
             self._anchor[name] = p.detach().clone()
 
-    def state(self): return {f'{kind}.{name}': t for kind, part in (('importance', self._importance), ('anchor', self._anchor)) for name, t in part.items()}
-    def load_state(self, tensors):
+    def state(self)->dict: # name -> tensor
+        "Importance and anchor of each weight."
+        return {f'{kind}.{name}': t for kind, part in (('importance', self._importance), ('anchor', self._anchor)) for name, t in part.items()}
+    def load_state(self, tensors): # as `state` gave them
+        "Take back importance and anchors."
         for key, t in tensors.items():
             kind, _, name = key.partition('.')
             (self._importance if kind == 'importance' else self._anchor)[name] = t.to(self.continual.device)
@@ -395,7 +399,7 @@ class PenaltyCB(TaskCallback):
 class EWC(PenaltyCB):
     "Elastic weight consolidation: importance is the diagonal of the Fisher information (Kirkpatrick et al. 2017, eq. 3)."
     factor = .5
-    def measure(self, model, x, columns):
+    def measure(self, model, x, columns): # model: body and head; x: images (n, …); columns: (n,) of the head, that are right
         "Sum over these images of the squared gradients of the log-likelihood, expected over the model's own answers."
         readout, total = self.continual.readout, {}
         rivals = readout.rivals(columns).expand(len(x), -1)
@@ -409,7 +413,7 @@ class EWC(PenaltyCB):
 # %% ../nbs/33_continual.ipynb #1632db82
 class MAS(PenaltyCB):
     "Memory-aware synapses: importance is how much the squared length of the output depends on a weight (Aljundi et al. 2018, eq. 2)."
-    def measure(self, model, x, columns):
+    def measure(self, model, x, columns): # as for `EWC`
         "Sum over these images of the absolute gradients."
         rivals = self.continual.readout.rivals(columns).expand(len(x), -1)
         gradients = example_gradients(model, x, lambda scores, rivals: (scores * rivals).square().sum(), rivals)
@@ -426,6 +430,7 @@ class SI(PenaltyCB):
         self.damping = damping
 
     def start_task(self):
+        "Begin to follow the weights."
         self._path = {name: torch.zeros_like(p) for name, p in self._parameters().items()}
         self._start = {name: p.detach().clone() for name, p in self._parameters().items()}
     def before_step(self): # the gradient of the task's loss alone: without that of the penalty
@@ -437,6 +442,7 @@ class SI(PenaltyCB):
         for name, p in self._parameters().items():
             if name in self._before: self._path[name] -= self._before[name][1] * (p.detach() - self._before[name][0])
     def end_task(self):
+        "Add what each weight has done for the loss to its importance, and hold it where it is now."
         for name, p in self._parameters().items():
             way = (p.detach() - self._start[name])**2 + self.damping
             self._importance[name] = self._importance.get(name, 0) + self._path[name].clamp_min(0)/way
@@ -486,8 +492,8 @@ class ContinualLearner:
         batch_size:int=10,      # of the body
         lr:float=1e-3,          # learning rate where backprop trains body and head together (Adam)
         head_lr:float=3e-3,     # learning rate of a linear head on features that stand still (Adam)
-        head_epochs:int=10,
-        head_batch:int=64,
+        head_epochs:int=10,     # of a linear head on features that stand still, for each task
+        head_batch:int=64,      # batch size of its training
         order:str='successive', # Hebbian blocks of a `Network` learn one after the other; "together": all in the same pass
         memory:int=200,         # images that "replay" keeps
         strength:float=None,    # of the penalty of "ewc", "si", "mas"; None: as in `PENALTIES`
@@ -647,9 +653,11 @@ def _probe(self:ContinualLearner, tests, probes):
 # %% ../nbs/33_continual.ipynb #9cfd30c8
 _CODE = ('capture', 'competition', 'continual', 'core', 'datasets', 'layers', 'learner', 'networks', 'neuromodulation', 'plasticity', 'training')
 
-def _code_words(path): # without comments and empty lines: an explanation changes no result
-    with tokenize.open(path) as f: words = list(tokenize.generate_tokens(f.readline))
-    return ' '.join(t.string for t in words if t.type not in (tokenize.COMMENT, tokenize.NL)).encode()
+def _code_words(path): # without comments, docstrings and empty lines: an explanation changes no result
+    with tokenize.open(path) as f: words = [t for t in tokenize.generate_tokens(f.readline) if t.type not in (tokenize.COMMENT, tokenize.NL)]
+    starts = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    said = {i for i, t in enumerate(words) if t.type == tokenize.STRING and (i == 0 or words[i - 1].type in starts)}
+    return ' '.join(t.string for i, t in enumerate(words) if i not in said).encode()
 
 @cache
 def code_version()->str:
@@ -790,7 +798,7 @@ def _load_state(self:ContinualLearner, path):
 # %% ../nbs/33_continual.ipynb #cd63a01e
 @patch
 def fit(self:ContinualLearner,
-    tasks:TaskSequence,
+    tasks:TaskSequence,   # the stream
     folder:str|Path=None, # for the run's file; None: nothing is written
     keep:bool=False,      # keep the checkpoints after each task, in `folder/key/`?
     skip_1:str|Path=None, # a checkpoint after task 1, or a trained model: start at task 2
@@ -871,7 +879,7 @@ def plot_accuracy_matrix(
     R,          # (tasks, tasks), as from `accuracy_matrix`
     names=None, # of the tasks; None: their numbers
     ax=None,    # matplotlib axes; None: new ones
-    title:str='',
+    title:str='', # of the picture
 ):
     "The accuracy matrix with its numbers in per cent. Below the diagonal stand tasks that were learned before."
     import matplotlib.pyplot as plt
@@ -889,7 +897,7 @@ def plot_task_curves(
     R,          # (tasks, tasks), as from `accuracy_matrix`
     names=None, # of the tasks; None: their numbers
     ax=None,    # matplotlib axes; None: new ones
-    title:str='',
+    title:str='', # of the picture
 ):
     "How the accuracy on each task goes on after it was learned, and, in black, the mean over the tasks so far."
     import matplotlib.pyplot as plt
@@ -906,8 +914,8 @@ def plot_task_curves(
 def bootstrap_ci(
     values,           # one number a seed
     level:float=.95,  # of confidence
-    resamples:int=9999,
-    seed:int=0,
+    resamples:int=9999, # samples that are drawn from the values
+    seed:int=0,       # of these draws
 )->tuple: # (low, high)
     "Confidence interval of the mean, by the bootstrap (bias-corrected and accelerated; Efron 1987)."
     from scipy.stats import bootstrap

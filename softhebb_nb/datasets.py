@@ -30,17 +30,21 @@ from .learner import DataLoaders
 @dataclass
 class Images:
     "Images (n, c, h, w) as bytes (or floats, taken as they are), labels (n,) that number `classes` (-1: none), and where they come from."
-    x: torch.Tensor
-    y: torch.Tensor
-    classes: list
-    name: str = 'images'
+    x: torch.Tensor      # (n, channels, height, width), uint8 or float
+    y: torch.Tensor      # (n,), int64: places in `classes`; -1: no label
+    classes: list        # names
+    name: str = 'images' # where they come from, for errors and tables
 
     def __len__(self): return len(self.x)
     def __repr__(self): return f'Images({self.name}: {len(self)} of {self.shape}, {len(self.classes)} classes)'
     def __getitem__(self, rows): return replace(self, x=self.x[rows], y=self.y[rows])
-    def to(self, device): return replace(self, x=self.x.to(device), y=self.y.to(device))
+    def to(self, device)->'Images': # where images and labels are to be
+        "The same images on a device."
+        return replace(self, x=self.x.to(device), y=self.y.to(device))
     @property
-    def shape(self): return tuple(self.x.shape[1:])
+    def shape(self)->tuple: # (channels, height, width)
+        "Shape of one image."
+        return tuple(self.x.shape[1:])
 
     def check(self)->'Images':
         "Raise a `ValueError` that says what is wrong with these images; return them if nothing is."
@@ -71,12 +75,12 @@ def _check_labels(data):
 class ImageFiles:
     "Images that are still files: `items` that `open(item, size, channels)` decodes, labels and classes as in `Images`."
     items: list          # paths, or whatever `open` takes
-    y: torch.Tensor
-    classes: list
-    name: str = 'images'
+    y: torch.Tensor      # (n,), int64: places in `classes`; -1: no label
+    classes: list        # names
+    name: str = 'images' # where they come from, for errors and tables
     size: int = None     # side in pixels that they are brought to; None: as they are, and all alike
     channels: int = 3    # 1 for grey
-    open: Callable = open_image
+    open: Callable = open_image # open(item, size, channels) -> array (channels, height, width)
     folder: Path = None  # where `decode` keeps what it has decoded; None: nowhere
     workers: int = None  # processes that decode batches; None: one for each processor, at most 8
 
@@ -85,9 +89,13 @@ class ImageFiles:
     def __getitem__(self, rows):
         numbers = torch.arange(len(self))[rows.cpu() if isinstance(rows, torch.Tensor) else rows]
         return replace(self, items=[self.items[i] for i in numbers.tolist()], y=self.y[numbers])
-    def to(self, device): return self  # its batches go there
+    def to(self, device)->'ImageFiles': # not used: its batches go there
+        "Files stay where they are."
+        return self
     @property
-    def shape(self): return self.image(0).shape
+    def shape(self)->tuple: # (channels, height, width)
+        "Shape of the first image."
+        return self.image(0).shape
 
     def check(self)->'ImageFiles':
         "Raise a `ValueError` that says what is wrong with the labels; return them if nothing is."
@@ -102,7 +110,7 @@ class ImageFiles:
 
 # %% ../nbs/20_datasets.ipynb #6b54418a
 def decode_images(
-    data:ImageFiles,
+    data:ImageFiles, # what is decoded is kept in its `folder`, if it has one
 )->Images: # all of them, in memory
     "Decode all files, by threads, or read what was decoded before."
     stored = data.folder and data.folder/f'.decoded-{_fingerprint(data)}.npy'
@@ -150,7 +158,7 @@ def _label(data, c):
     return int(c)
 
 def take_samples(
-    data:Images,
+    data:Images, # or `ImageFiles`
     n:int,      # how many; all if there are no more
     seed:int=0, # which ones
 )->Images:
@@ -160,7 +168,7 @@ def take_samples(
     return data[_permutation(len(data), derive_seed(seed, 'samples'))[:n].sort().values.to(data.y.device)]
 
 def split_validation(
-    data:Images,
+    data:Images, # or `ImageFiles`
     share:float=.2, # of the images that are set aside
     seed:int=0,     # which ones
 )->tuple: # (the rest, the part set aside)
@@ -193,7 +201,9 @@ class DeviceLoader:
         self.epoch = 0
 
     def __len__(self): return -(-len(self.data) // self.batch_size)
-    def set_epoch(self, epoch): self.epoch = epoch
+    def set_epoch(self, epoch): # its number
+        "Set the epoch that the next pass is seeded with."
+        self.epoch = epoch
 
     def __iter__(self):
         n, files = len(self.data), isinstance(self.data, ImageFiles)
@@ -238,7 +248,7 @@ def _collate(name, samples):
 # %% ../nbs/20_datasets.ipynb #5fae2cd3
 def shift_images(
     x:torch.Tensor, # (n, c, h, w)
-    generator:torch.Generator,
+    generator:torch.Generator, # where the images are; of shifts and mirroring
     mirror:bool=True, # mirror half of the images?
     pixels:int=4,     # the largest shift
 )->torch.Tensor: # the same shape
@@ -257,12 +267,12 @@ def shift_images(
 # %% ../nbs/20_datasets.ipynb #03e94be0
 def zoom_images(
     x:torch.Tensor, # (n, c, h, w)
-    generator:torch.Generator,
+    generator:torch.Generator, # where the images are; of parts and mirroring
     mirror:bool=True,       # mirror half of the images?
     area:tuple=(.08, 1.),   # share of the area, from … to …
     ratio:tuple=(3/4, 4/3), # width to height, from … to …
 )->torch.Tensor: # the same shape
-    "Enlarge a random part of each image to its whole size and mirror half of them, all at once."
+    "Enlarge a random part of each image to its whole size and mirror half of them, all at once (Szegedy et al., 2015)."
     rand = lambda low=0., high=1.: low + (high - low) * torch.rand(len(x), generator=generator, device=x.device)
     share, shape = rand(*area), rand(math.log(ratio[0]), math.log(ratio[1])).exp()
     width, height = (share * shape).sqrt().clamp_max(1), (share / shape).sqrt().clamp_max(1)
@@ -498,10 +508,10 @@ def _unit_scale(x): return x.flatten(1).float().div_(255) if x.dtype == torch.ui
 
 # %% ../nbs/20_datasets.ipynb #783e1bdb
 def fit_whitening(
-    data:Images,
+    data:Images,      # the images to train on; labels are not looked at
     epsilon:float=.1, # added to the variance of every direction, where the variance of a channel is 1
 )->Whitening:
-    "ZCA whitening of these images."
+    "ZCA whitening of these images (Bell and Sejnowski, 1997)."
     n, features = len(data), data.x[0].numel()
     if features > 12288: raise ValueError(f'{data.name}: whitening images of {data.shape} needs a matrix of {features} by {features} numbers: use images of up to 64 by 64')
     if n < 2: raise ValueError(f'{data.name}: whitening needs at least 2 images')
@@ -522,7 +532,7 @@ def _channel_spread(mean, channels): return mean.view(channels, -1).var(1, corre
 
 # %% ../nbs/20_datasets.ipynb #714b1ca7
 def cached_whitening(
-    data:Images,
+    data:Images,            # as in `fit_whitening`
     epsilon:float=.1,       # as in `fit_whitening`
     folder:str|Path=None,   # where matrices are kept; None: nowhere
 )->Whitening:
@@ -550,20 +560,20 @@ class DatasetSettings:
     name: str                    # in the registry
     key: str = ''                # the whole name, for example "CIFAR10_1"
     split: str = 'train'         # what to train on
-    channels: int = 1
-    width: int = 28
-    height: int = 28
+    channels: int = 1            # of the images: 1 or 3
+    width: int = 28              # in pixels
+    height: int = 28             # in pixels
     out_channels: int = 10       # classes
     training_sample: int = 60000 # images to train on; fewer if there are fewer
-    n_epochs: int = 100
-    batch_size: int = 64
+    n_epochs: int = 100          # passes through the images
+    batch_size: int = 64         # images a batch
     augmentation: bool = False   # shift or zoom, and mirror, as the data set allows
     noise_std: float = 0.        # in units of the full scale
     zca_whitened: bool = False   # whiten the images?
     training_class: list = None  # labels or names; None: all classes
     validation_split: float = .2 # share of the training images that a validation run sets aside
     print_freq: int = 10         # epochs between two evaluations
-    seed: int = 0
+    seed: int = 0                # of samples, order, augmentation and noise
     stream: bool = None          # decode files batch by batch, always (True), never (False), or if they would take half the free memory (None)
     num_workers: int = None      # processes that decode them; None: one for each processor, at most 8
 
@@ -689,7 +699,7 @@ def load_dataset(
 
 
 def load_data(
-    settings:DatasetSettings,
+    settings:DatasetSettings, # which data set, which part of it, which size
     validation:bool=False,  # set a share of the training images aside to test on, instead of the test images?
     folder:str|Path=None,   # see `data_folder`
     download:bool=True,     # download what is missing?
@@ -721,9 +731,9 @@ def _of_size(data, s): # decoded, if there is room
 
 # %% ../nbs/20_datasets.ipynb #a04217de
 def make_loaders(
-    train:Images,
-    test:Images,
-    settings:DatasetSettings,
+    train:Images,       # to train on: shuffled, and augmented if the settings say so
+    test:Images,        # to test on: as they are
+    settings:DatasetSettings, # batch size, augmentation, noise and seed
     device=None,        # where the batches are to be
     purpose:str='train',# seeds the order: phases with different purposes see different orders
 )->DataLoaders: # shuffled batches to train on, large ones in order to test on

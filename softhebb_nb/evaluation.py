@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ATTACK_LOSSES', 'ATTACKS', 'name_neurons', 'winner_scores', 'WinnersCB', 'winner_callbacks', 'vote_accuracy',
            'neuron_label_accuracy', 'knn_accuracy', 'linear_probe', 'test_scores', 'LossCourseCB', 'post_hoc_loss',
-           'plot_post_hoc', 'input_gradient', 'noise_attack', 'fgsm', 'pgd', 'AttackCB', 'robustness',
+           'plot_post_hoc', 'input_gradient', 'noise_attack', 'fgsm', 'pgd', 'AttackCB', 'robustness', 'toolbox_attack',
            'gradient_masking']
 
 # %% ../nbs/26_evaluation.ipynb #9e41d5fa
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import unknown_name
+from .core import optional_import, unknown_name
 from .datasets import DeviceLoader, Images
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner, MetricsCB, ProgressCB, TrainCB, accuracy
@@ -48,7 +48,7 @@ class WinnersCB(Callback):
     "Counts, during a pass, which neurons of a layer win on images of which class, through a forward hook."
     def __init__(self,
         layer:nn.Module,   # its output has neurons along dimension 1
-        num_classes:int,
+        num_classes:int,   # how many classes there are
         scores=None,       # function without arguments that gives `winner_scores` when the pass begins: images are classified, too
     ): self.layer, self.num_classes, self.scores, self.counts, self.predicted, self.handle = layer, num_classes, scores, None, {}, None
     def before_validate(self):
@@ -80,7 +80,7 @@ def winner_callbacks(
 
 def vote_accuracy(
     votes:WinnersCB, # the second of `winner_callbacks`, after its pass
-    test:Images,
+    test:Images,     # what the pass went through, in the same order
     reading:str='votes', # or "evidence"
 )->float: # share of right answers
     "How often the winners of an image gave its class."
@@ -91,7 +91,7 @@ def neuron_label_accuracy(
     layer:nn.Module,  # whose neurons are named
     train:Images,     # names them
     test:Images,      # is classified
-    batch_size:int=250,
+    batch_size:int=250, # images at a time
 )->dict: # accuracy (of the votes, share of right answers), evidence_accuracy, names (neurons,), counts (classes, neurons)
     "Accuracy of classifying by winners: labels are used to count wins, not to train."
     first, second = winner_callbacks(layer, train, test)
@@ -129,10 +129,10 @@ def linear_probe(
     train_labels:torch.Tensor,   # (n,)
     test_features:torch.Tensor,  # (m, features)
     test_labels:torch.Tensor,    # (m,)
-    num_classes:int,
-    epochs:int=20,
-    batch_size:int=64,
-    lr:float=1e-3,
+    num_classes:int,             # how many classes there are
+    epochs:int=20,               # passes over the features
+    batch_size:int=64,           # samples a batch
+    lr:float=1e-3,               # learning rate (Adam)
     dropout:float=.5,            # on the features
     seed:int=0,                  # of initial weights, order and dropout
     cbs=(),                      # further callbacks
@@ -157,8 +157,8 @@ class _ScoreCB(Callback):
 
 def test_scores(
     model:nn.Module,   # puts out one value a class
-    data:Images,
-    batch_size:int=500,
+    data:Images,       # with labels
+    batch_size:int=500, # images at a time
     cbs=(),            # callbacks that change the images, for example `AttackCB`
     device=None,       # None: where the model is
 )->dict: # loss (mean cross-entropy), accuracy (share of right answers)
@@ -173,8 +173,8 @@ class LossCourseCB(Callback):
     order = 30
     def __init__(self,
         net:nn.Module,  # what is tested; the learner may train a part of it
-        test:Images,
-        points:int=30,
+        test:Images,    # what it is tested on
+        points:int=30,  # how many tests, about: of two that fall on one step, one is left out
     ): self.net, self.test, self.points, self.course, self.images = net, test, points, [], 0
     def before_train(self):
         if self.course: return
@@ -252,12 +252,12 @@ def _margin(logits, y): # Carlini and Wagner, 2017: the best wrong answer agains
 ATTACK_LOSSES = {'cross_entropy': _cross_entropy, 'margin': _margin}
 
 def input_gradient(
-    model:nn.Module,
-    x:torch.Tensor,  # images
+    model:nn.Module, # puts out one value a class
+    x:torch.Tensor,  # images (n, channels, height, width)
     y:torch.Tensor,  # (n,) right answers
     loss:str='cross_entropy', # one of `ATTACK_LOSSES`
 )->tuple: # (gradient, like x; loss of each image; is its answer wrong?)
-    "How the loss of each image changes with its pixels."
+    "How the loss of each image changes with its pixels (losses: cross-entropy, or the margin of Carlini and Wagner, 2017)."
     if loss not in ATTACK_LOSSES: raise unknown_name('loss of an attack', loss, ATTACK_LOSSES)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -277,20 +277,33 @@ def _inside(change, epsilon, norm): # the nearest change that is small enough
     return change * (epsilon / length).clamp_max(1)
 
 # %% ../nbs/26_evaluation.ipynb #1f49a4a7
-def noise_attack(model, x, y, epsilon, seed=0):
+def noise_attack(
+    model:nn.Module, # not used, and neither is y: all attacks take the same arguments
+    x:torch.Tensor,  # images between 0 and 1, (n, channels, height, width)
+    y:torch.Tensor,  # (n,) right answers
+    epsilon:float,   # standard deviation, in units of the full scale
+    seed:int=0,      # of the noise
+)->torch.Tensor: # attacked images
     "Gaussian noise of standard deviation epsilon."
     return (x + epsilon * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).to(x.device)).clamp(0, 1)
 
-def fgsm(model, x, y, epsilon, loss='cross_entropy', norm='inf'):
+def fgsm(
+    model:nn.Module, # in evaluation mode
+    x:torch.Tensor,  # images between 0 and 1, (n, channels, height, width)
+    y:torch.Tensor,  # (n,) right answers
+    epsilon:float,   # change of a pixel (norm "inf") or of the image's length (norm 2)
+    loss:str='cross_entropy', # one of `ATTACK_LOSSES`
+    norm='inf',      # or 2
+)->torch.Tensor: # attacked images
     "One step of size epsilon up the gradient (Goodfellow et al., 2015)."
     return (x + epsilon * _step(input_gradient(model, x, y, loss)[0], norm)).clamp(0, 1)
 
 def pgd(
-    model:nn.Module,
-    x:torch.Tensor,   # images between 0 and 1
-    y:torch.Tensor,   # right answers
+    model:nn.Module,  # in evaluation mode
+    x:torch.Tensor,   # images between 0 and 1, (n, channels, height, width)
+    y:torch.Tensor,   # (n,) right answers
     epsilon:float,    # largest change: of a pixel (norm "inf") or of the image's length (norm 2)
-    steps:int=20,
+    steps:int=20,     # up the gradient, from each start
     step:float=None,  # size of a step; None: 2.5 epsilon / steps
     restarts:int=1,   # random starts; for each image the worst is kept
     loss:str='cross_entropy', # one of `ATTACK_LOSSES`
@@ -326,7 +339,7 @@ class AttackCB(Callback):
 
 def robustness(
     model:nn.Module,  # in evaluation mode when it is attacked
-    data:Images,
+    data:Images,      # with labels
     attacks:dict,     # name -> epsilons; names of `ATTACKS`
     **kwargs,         # for all attacks that take them, such as steps, loss, norm
 ): # a pandas DataFrame: attack, epsilon, accuracy, loss
@@ -341,17 +354,32 @@ def robustness(
         for epsilon in epsilons: rows.append(dict(attack=name, epsilon=epsilon, **test_scores(model, data, cbs=[AttackCB(attack, epsilon)])))
     return pandas.DataFrame(rows, columns=['attack', 'epsilon', 'accuracy', 'loss'])
 
+# %% ../nbs/26_evaluation.ipynb #a77ac002
+def toolbox_attack(
+    name:str,    # class of `art.attacks.evasion`, for example "AutoProjectedGradientDescent"
+    **settings,  # of that class, but the strength, for example `norm=2`, `max_iter=20`
+): # attack(model, x, y, epsilon) -> changed images, for `ATTACKS` and `AttackCB`
+    "An attack of the Adversarial Robustness Toolbox, from `pip install 'softhebb_nb[attacks]'`."
+    evasion, wrappers = (optional_import(module, 'attacks') for module in ('art.attacks.evasion', 'art.estimators.classification'))
+    if not hasattr(evasion, name): raise unknown_name('attack of the toolbox', name, [n for n in dir(evasion) if n[0].isupper()])
+    def attack(model, x, y, epsilon):
+        with torch.no_grad(): classes = model(x[:1]).shape[1]
+        wrapped = wrappers.PyTorchClassifier(model, nn.CrossEntropyLoss(), tuple(x.shape[1:]), classes, clip_values=(0., 1.), device_type='gpu' if x.is_cuda else 'cpu')
+        attacked = getattr(evasion, name)(wrapped, eps=epsilon, **settings).generate(x.cpu().numpy(), y.cpu().numpy())
+        return torch.from_numpy(attacked).to(x)
+    return attack
+
 # %% ../nbs/26_evaluation.ipynb #75d6d582
 def gradient_masking(
-    model:nn.Module,
-    data:Images,
+    model:nn.Module,        # puts out one value a class
+    data:Images,            # with labels; a few hundred are enough
     epsilon:float,          # largest change of a pixel
     other:nn.Module=None,   # a network that sees the same images, for a transfer attack
-    steps:int=20,
+    steps:int=20,           # of PGD
     tolerance:float=.02,    # share of the images by which a weak attack may be stronger
-    seed:int=0,
+    seed:int=0,             # of everything random
 )->dict: # checks (a pandas DataFrame: check, value, limit, passed), worst (accuracy), masked (did a check fail?)
-    "Does the gradient tell the truth about this network's robustness?"
+    "Does the gradient tell the truth about this network's robustness? Five checks (after Athalye et al., 2018, and Carlini et al., 2019)."
     import pandas
     for m in (model, other): m is None or m.eval()
     batches = list(DeviceLoader(data, 500, device=next((t.device for t in model.state_dict().values()), None)))

@@ -198,14 +198,16 @@ def course(self:WeightSnapshots,
     return pd.DataFrame(dict(images=[n for n, _ in self.moments], moved=(w - w[0]).norm(dim=1).numpy(), radius=w.norm(dim=1).numpy()))
 
 @patch
-def save(self:WeightSnapshots, path):
+def save(self:WeightSnapshots, path): # of the file to write
     "Write the copies to a safetensors file, whole or not at all."
     before = [{}] + [weights for _, weights in self.moments] # a copy that moments share is written once
     tensors = {f'{i}:{name}': w for i, (_, weights) in enumerate(self.moments) for name, w in weights.items() if before[i].get(name) is not w}
     save_tensors(path, tensors, dict(kind='WeightSnapshots', every=self.every, keep=self.keep, images=self.images, moments=[n for n, _ in self.moments]))
 
 @patch(cls_method=True)
-def load(cls:WeightSnapshots, path)->WeightSnapshots: # to be read, not to be trained with
+def load(cls:WeightSnapshots,
+    path, # of a file that `save` wrote
+)->WeightSnapshots: # to be read, not to be trained with
     "Read what was saved."
     tensors, about = load_tensors(path)
     if not isinstance(about, dict) or about.get('kind') != 'WeightSnapshots': raise ValueError(f'{path} was not written by WeightSnapshots.save')
@@ -226,7 +228,7 @@ class KernelBrowser(Explorer):
         snapshots:WeightSnapshots=None, # for the slider through training; None: only the weights as they are
         layers=None,      # which layers, as for `kernel_layers`; None: all with kernels
         top:int=12,       # how many patches are shown
-        batch_size:int=250,
+        batch_size:int=250, # images at a time, when activations are measured
     ):
         self.model, self.images = copy.deepcopy(model).eval(), images
         self.layers = kernel_layers(self.model, layers)
@@ -241,11 +243,14 @@ class KernelBrowser(Explorer):
         self.wins = {n: w.counts.double().cpu() for n, w in winners.items()} # layer -> (classes, kernels), positions
         self.layer, self.kernel, self.moment = next(iter(self.layers)), 0, len(self.snapshots.moments) - 1
 
-    def choices(self):
+    def choices(self): # field -> values
+        "Layers, kernels and moments to choose from."
         moments = [(f'{n:,} images', i) for i, (n, weights) in enumerate(self.snapshots.moments)]
         return dict(layer=list(self.layers), kernel=range(len(self.layers[self.layer].weight)), moment=moments)
 
-    def draw(self, fig): self.draw_kernel(fig)
+    def draw(self, fig): # empty
+        "Draw the kernel."
+        self.draw_kernel(fig)
 
     def weight(self)->torch.Tensor: # of one kernel, without the first dimension
         "The weights of the kernel at the moment."
@@ -273,7 +278,7 @@ def _pieces(self:KernelBrowser, weight): # maps of the kernel, largest first, an
     return weight[order], f'weights to {len(order)} of {len(weight)} channels'
 
 @patch
-def draw_weight(self:KernelBrowser, ax):
+def draw_weight(self:KernelBrowser, ax): # empty axes
     "The weights at the moment, red above and blue below zero."
     pieces, title = self._pieces(self.weight())
     largest = pieces.nan_to_num(0).abs().max().item() or 1.
@@ -282,7 +287,7 @@ def draw_weight(self:KernelBrowser, ax):
 
 # %% ../nbs/32_explore.ipynb #75572373
 @patch
-def draw_course(self:KernelBrowser, ax):
+def draw_course(self:KernelBrowser, ax): # empty axes
     "How far the kernel moved, and its radius."
     if len(self.snapshots.moments) < 2 or self.layer not in self.snapshots.moments[0][1]: return _message(ax, 'no snapshots of\nthe training')
     course = self.snapshots.course(self.layer, self.kernel)
@@ -293,7 +298,7 @@ def draw_course(self:KernelBrowser, ax):
     ax.set_title(f'after {course["images"][self.moment]:,} images', fontsize=8, color='#ee6677'); ax.legend(fontsize=7, frameon=False)
 
 @patch
-def draw_patches(self:KernelBrowser, field, ax):
+def draw_patches(self:KernelBrowser, field, ax): # empty axes, for their mean and for the patches
     "The patches that drove the kernel most, and their mean."
     plot_receptive_fields(self.activations, self.layer, self.images, [self.kernel], ax=field)
     _titled(field, 'receptive field\n(mean of its patches)')
@@ -301,7 +306,7 @@ def draw_patches(self:KernelBrowser, field, ax):
     _picture(ax, picture_grid(patches, max(1, len(patches)//2)), f'the {len(patches)} patches of {patches.shape[2]} × {patches.shape[3]} pixels that drive it most', cmap='gray')
 
 @patch
-def draw_wins(self:KernelBrowser, ax):
+def draw_wins(self:KernelBrowser, ax): # empty axes
     "How often the kernel wins on images of each class."
     if self.layer not in self.wins: return _message(ax, 'no competition\nwith labels here')
     wins, classes = self.wins[self.layer], [str(c) for c in self.images.classes]
@@ -312,7 +317,7 @@ def draw_wins(self:KernelBrowser, ax):
     ax.set_title('wins by class (% of positions)', fontsize=8)
 
 @patch
-def draw_kernel(self:KernelBrowser, fig):
+def draw_kernel(self:KernelBrowser, fig): # empty figure
     "All of it."
     grid = fig.add_gridspec(2, 3, width_ratios=(1, 1, 1.5))
     axes = {name: fig.add_subplot(place) for name, place in dict(weight=grid[0, 0], field=grid[0, 1], course=grid[0, 2], patches=grid[1, :2], wins=grid[1, 2]).items()}
@@ -342,11 +347,14 @@ class CompetitionPlayground(Explorer):
         rows, columns = self._pre_activations().shape[1:]
         self.row, self.column = rows//2, columns//2
 
-    def choices(self):
+    def choices(self): # field -> values
+        "Layers, images, rules, temperatures and positions to choose from."
         rows, columns = self._pre_activations().shape[1:]
         return dict(layer=list(self.layers), image=range(len(self.x)), rule=list(RULES), inverse_temperature=_positive, row=range(rows), column=range(columns))
 
-    def draw(self, fig): self.draw_competition(fig)
+    def draw(self, fig): # empty
+        "Draw the competition."
+        self.draw_competition(fig)
 
     @torch.no_grad()
     def _pre_activations(self): # (neurons, rows, columns)
@@ -373,7 +381,7 @@ def _positive(value):
     return float(value)
 
 @patch
-def draw_competition(self:CompetitionPlayground, fig):
+def draw_competition(self:CompetitionPlayground, fig): # empty figure
     "Image, winners, how clearly they win, and the contest at one position."
     (y, winner), grid = self.compete(), fig.add_gridspec(2, 3)
     axes = {name: fig.add_subplot(place) for name, place in dict(image=grid[0, 0], winners=grid[0, 1], share=grid[0, 2], contest=grid[1, :]).items()}
@@ -427,7 +435,7 @@ _job = None # the last fit in the background
 
 class BackgroundFit:
     "A fit that goes on in a thread; made by `fit_in_background`."
-    def __init__(self, fit, args, kwargs):
+    def __init__(self, fit, args, kwargs): # what to call in the thread, and with what
         self.result = self.error = None
         self.stopped = False # before its end, by a monitor or a `KeyboardInterrupt`
         self.thread = threading.Thread(target=copy_context().run, args=(self._run, fit, args, kwargs), name='softhebb fit', daemon=True)
@@ -441,7 +449,9 @@ class BackgroundFit:
             traceback.print_exc()
 
     @property
-    def running(self)->bool: return self.thread.is_alive()
+    def running(self)->bool:
+        "Is the fit still going on?"
+        return self.thread.is_alive()
 
     def wait(self,
         timeout:float=None, # seconds; None: as long as it takes
@@ -457,7 +467,7 @@ class BackgroundFit:
 def fit_in_background(
     fit,     # what trains, for example `learn.fit`, `run_phase` or `train_plan`
     *args,   # its arguments
-    **kwargs,
+    **kwargs, # its arguments by name
 )->BackgroundFit:
     "Call `fit(*args, **kwargs)` in a thread, so that the notebook stays awake."
     global _job
@@ -486,9 +496,14 @@ class Monitor(Callback, Explorer):
         self._handler, self._start, self._looked = None, time.monotonic(), 0
         self.rows, self.change, self.drawn, self._before, self._thread, self._next = [], {}, 0, {}, None, 0.
 
-    def choices(self): return dict(layer=list(self.deltas.modules))
-    def draw(self, fig): self.draw_fit(fig)
+    def choices(self): # field -> values
+        "Layers to choose from."
+        return dict(layer=list(self.deltas.modules))
+    def draw(self, fig): # empty
+        "Draw the fit."
+        self.draw_fit(fig)
     def refresh(self):
+        "Let the widgets follow the fit."
         if self._skin is not None: self._follow()
         super().refresh()
 
@@ -531,7 +546,7 @@ def after_fit(self:Monitor): self.status, self.fraction = 'finished', 1.
 @patch
 def after_cancel_fit(self:Monitor):
     self.status = 'stopped'
-    in_run = any(isinstance(cb, CheckpointCB) for cb in self.learn._active)
+    in_run = any(isinstance(cb, CheckpointCB) for cb in self.learn.active)
     if self.stopping and (in_run or self._by_signal): raise KeyboardInterrupt('the fit was stopped' + (' and its run can be resumed' if in_run else ''))
 
 @patch
@@ -563,7 +578,7 @@ def _tell(self:Monitor):
     self._next = now + max(self.every, (now - begin) * (1/self.share - 1))
 
 @patch
-def draw_fit(self:Monitor, fig):
+def draw_fit(self:Monitor, fig): # empty figure
     "Change and radius of all layers, the last changes of one, and the values of the epochs."
     axes = dict(zip(('change', 'radius', 'hinton', 'history'), fig.subplots(2, 2).flat))
     for name, ax in axes.items(): ax.set_label(name)

@@ -244,9 +244,18 @@ class HebbLinear(HebbLayer):
         in_features:int,   # inputs
         out_features:int,  # neurons
         *,
-        rule:str='soft', bias:bool=False, lebesgue_p:float=2., t_invert:float=10., lr:float=.05, power_lr:float=.2,
-        delta:float=.1, radius:float=10., init:str='positive', decay_speed:float=.4, decay_divisor:float=100.,
-        **kwargs, # further arguments of `HebbLayer`
+        rule:str='soft',      # one of `softhebb_nb.competition.RULES`, or of `register_rule`
+        bias:bool=False,      # does each neuron learn how often it wins? (soft rules)
+        lebesgue_p:float=2.,  # exponent of the norm
+        t_invert:float=10.,   # inverse temperature of the competition
+        lr:float=.05,         # learning rate
+        power_lr:float=.2,    # exponent of the adaptive learning rate
+        delta:float=.1,       # strength of the anti-Hebbian share (`compete_rows`)
+        radius:float=10.,     # p-norm of the initial weights, on average
+        init:str='positive',  # distribution of the initial weights: one of `INITS`
+        decay_speed:float=.4, # lr_decay "exp": e-foldings over the training
+        decay_divisor:float=100., # lr_decay "exp": ratio of the first and the last learning rate
+        **kwargs,             # further arguments of `HebbLayer`
     ):
         super().__init__((out_features, in_features), rule=rule, bias=bias, lebesgue_p=lebesgue_p, t_invert=t_invert, lr=lr, power_lr=power_lr,
                          delta=delta, radius=radius, init=init, decay_speed=decay_speed, decay_divisor=decay_divisor, **kwargs)
@@ -276,10 +285,18 @@ class HebbConv2d(HebbLayer):
         out_channels:int,  # kernels
         kernel_size:int,   # side of the square kernels
         *,
-        rule:str='softkrotov', stride:int=1, padding:int=0, dilation:int=1, groups:int=1,
+        rule:str='softkrotov', # one of `softhebb_nb.competition.RULES`, or of `register_rule`
+        stride:int=1,      # pixels between two positions
+        padding:int=0,     # pixels added on each side
+        dilation:int=1,    # pixels between two inputs of a kernel
+        groups:int=1,      # groups of inputs and kernels that do not see each other
         padding_mode:str='reflect', # or "zeros"
-        bias:bool=False, lebesgue_p:float=2., t_invert:float=1., lr:float=.08, power_lr:float=.5,
-        **kwargs, # further arguments of `HebbLayer`
+        bias:bool=False,   # does each kernel learn how often it wins? (soft rules)
+        lebesgue_p:float=2., # exponent of the norm
+        t_invert:float=1., # inverse temperature of the competition
+        lr:float=.08,      # learning rate
+        power_lr:float=.5, # exponent of the adaptive learning rate
+        **kwargs,          # further arguments of `HebbLayer`
     ):
         if padding_mode not in ('reflect', 'zeros'): raise unknown_name('padding mode', padding_mode, ('reflect', 'zeros'))
         if in_channels % groups: raise ValueError(f'{in_channels} channels cannot be cut into {groups} groups of the same size')

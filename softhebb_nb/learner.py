@@ -49,8 +49,8 @@ class Callback:
 @dataclass
 class DataLoaders:
     "A loader to train on and one to validate on (or `None`)."
-    train: Any
-    valid: Any = None
+    train: Any        # yields (inputs, labels) or (inputs,)
+    valid: Any = None # the same; None: nothing is validated
 
 # %% ../nbs/05_learner.ipynb #92a8b8da
 class Learner:
@@ -73,7 +73,7 @@ class Learner:
         event:str, # one of `EVENTS`
     ):
         "Call every callback that has a method of this name, in their order."
-        for cb in self._active: getattr(cb, event, _nothing)()
+        for cb in self.active: getattr(cb, event, _nothing)()
 
     def fit(self,
         n_epochs:int=1,    # the number of the last epoch to train, plus 1
@@ -85,8 +85,8 @@ class Learner:
     )->'Learner':
         "Train for `n_epochs` epochs and validate after each."
         self.n_epochs, self.fit_lr, self.step_count = n_epochs, lr if lr is not None else self.lr, 0
-        self._active = sorted([*self.cbs, *cbs], key=lambda cb: cb.order)
-        for cb in self._active: cb.learn = self
+        self.active = sorted([*self.cbs, *cbs], key=lambda cb: cb.order)
+        for cb in self.active: cb.learn = self
         self.model.to(self.device)
         self._during('fit', lambda: self._epochs(start_epoch, train, valid))
         return self
@@ -109,7 +109,7 @@ class Learner:
 
     def _cleanup(self, event): # every callback cleans up, also when another's cleanup fails
         errors = []
-        for cb in self._active:
+        for cb in self.active:
             try: getattr(cb, event, _nothing)()
             except Exception as e: errors.append(e)
         if errors: raise errors[0]
@@ -131,7 +131,7 @@ class Learner:
         if hasattr(dl, 'set_epoch'): dl.set_epoch(self.epoch)
         name = 'train' if training else 'validate'
         self(f'before_{name}')
-        with torch.set_grad_enabled(training and any(getattr(cb, 'needs_grad', False) for cb in self._active)):
+        with torch.set_grad_enabled(training and any(getattr(cb, 'needs_grad', False) for cb in self.active)):
             for self.iter, batch in enumerate(dl):
                 self.xb, self.yb, *_ = *(to_device(b, self.device) for b in batch), None
                 self._during('batch', self._batch)

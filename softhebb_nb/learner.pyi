@@ -36,7 +36,7 @@ class Learner:
     cbs: Any
     opt: Any
     history: Any
-    _active: Any
+    active: Any
     n_epochs: Any
     fit_lr: Any
     step_count: Any

@@ -35,32 +35,36 @@ class LayerSpec:
     rule: str                  # one of the rules, or "bp"
     out_channels: int = None   # neurons
     kernel_size: int = None    # None: fully connected
-    padding: int = 0
-    stride: int = 1
-    dilation: int = 1
-    groups: int = 1
-    t_invert: float = 96.
-    bias: bool = False
-    lr: float = .009
-    power_lr: float = .75
-    lr_sup: float = .001
-    lebesgue_p: float = 2.
-    adaptive: bool = True
-    delta: float = 2.
-    radius: float = 25.
-    pre_triangle: bool = False
-    mask_thsd: float = 0.
+    padding: int = 0           # pixels on each side
+    stride: int = 1            # pixels between two positions
+    dilation: int = 1          # pixels between two inputs of a kernel
+    groups: int = 1            # of inputs and neurons that do not see each other
+    t_invert: float = 96.      # inverse temperature of the competition
+    bias: bool = False         # does each neuron learn how often it wins?
+    lr: float = .009           # Hebbian learning rate
+    power_lr: float = .75      # exponent of the adaptive learning rate
+    lr_sup: float = .001       # learning rate of backprop
+    lebesgue_p: float = 2.     # exponent of the norm
+    adaptive: bool = True      # a learning rate for each neuron, from its radius?
+    delta: float = 2.          # strength of the anti-Hebbian share
+    radius: float = 25.        # p-norm of the initial weights, on average
+    pre_triangle: bool = False # does the competition see the triangle of the pre-activations?
+    mask_thsd: float = 0.      # of the reference's layer strings; without effect here
     lr_decay: str = 'linear'   # without adaptive rates: linear, exp or constant
-    decay_speed: float = 7.
-    decay_divisor: float = 96.
+    decay_speed: float = 7.    # lr_decay exp: e-foldings over the training
+    decay_divisor: float = 96. # lr_decay exp: ratio of the first and the last learning rate
     ranking_param: int = 3     # which rank the Krotov rules push away
     krotov_mode: int = 0       # which losers "softkrotov" pushes away
     nb_train: int = None       # only the first so many neurons learn; None: all
 
     @property
-    def hebbian(self): return self.rule != 'bp'
+    def hebbian(self)->bool:
+        "Does it learn by a Hebbian rule?"
+        return self.rule != 'bp'
     @property
-    def supervised(self): return self.rule in ('bp', SUPERVISED_RULE)  # does it need labels?
+    def supervised(self)->bool:
+        "Does it need labels?"
+        return self.rule in ('bp', SUPERVISED_RULE)
 
 _MLP_DEFAULTS = dict(t_invert=10., lr=.05, power_lr=.2, delta=.1, radius=10., decay_speed=.4, decay_divisor=100.)
 
@@ -89,7 +93,7 @@ def parse_layer(
     return spec
 
 def format_layer(
-    spec:LayerSpec,
+    spec:LayerSpec, # the layer in numbers
     arch:str='CNN', # which keys and defaults
 )->str: # a string that `parse_layer` reads as `spec`
     "The shortest layer string that stands for a layer."
@@ -118,7 +122,7 @@ class BlockSpec:
 OPERATIONS = ('batchnorm1d', 'batchnorm2d', 'flatten', 'maxnorm', 'normnorm')
 
 def block_layer(
-    spec:BlockSpec,
+    spec:BlockSpec, # the block in words
 )->LayerSpec:
     "A block's layer: its layer string, and its options."
     layer, known = parse_layer(spec.layer, spec.arch), [f.name for f in fields(LayerSpec)]
@@ -129,24 +133,24 @@ def block_layer(
 # %% ../nbs/24_networks.ipynb #931896db
 class MaxNorm(nn.Module):
     "Divide each sample by its largest value."
-    def forward(self, x):
+    def forward(self, x): # (n, …)
         largest = x.flatten(1).amax(1).view(-1, *[1]*(x.dim() - 1))
         return x / torch.where(largest == 0, 1, largest)  # a black image stays black
 
 class UnitNorm(nn.Module):
     "Scale each sample's channels to an L2 norm of 10."
-    def forward(self, x): return 10 * F.normalize(x)
+    def forward(self, x): return 10 * F.normalize(x)  # (n, channels, …)
 
 class AttentionDropout(nn.Dropout):
     "Set values to 0 with the probability p·(1 - spread/largest spread), for the spread of their position over the channels: dull places go first."
-    def forward(self, x):
+    def forward(self, x): # (n, channels, height, width)
         if not self.training or not self.p: return x
         spread = x.std(1, keepdim=True)
         return x * (torch.rand_like(x) >= self.p * (1 - spread / spread.max()))
 
 class Dropout(nn.Dropout):
     "nn.Dropout, on the processor several times faster: it draws 8 or 16 random bits a value instead of a float."
-    def forward(self, x):
+    def forward(self, x): # any shape
         if not self.training or not self.p or x.device.type != 'cpu': return super().forward(x)
         size = 8 if (256*self.p).is_integer() else 16  # bits; the probability is a multiple of 1/2^size
         words = torch.empty(-(-x.numel() * size // 64), dtype=torch.int64).random_(-2**63, None)
@@ -157,16 +161,26 @@ class Dropout(nn.Dropout):
 # %% ../nbs/24_networks.ipynb #27dbc366
 class Block(nn.Module):
     "Operations, a layer, an activation, batch norm and pooling."
-    def __init__(self, operations, layer, activation=None, pool=None, dropout=0., att_dropout=0., batch_norm=None):
+    def __init__(self,
+        operations,      # modules in front, applied in order
+        layer,           # `HebbLinear`, `HebbConv2d`, `nn.Linear` or `nn.Conv2d`
+        activation=None, # module behind the layer, for example of `get_activation`; None: none
+        pool=None,       # module at the end; None: none
+        dropout=0.,      # probability, on the layer's input
+        att_dropout=0.,  # probability, on the block's input (`AttentionDropout`)
+        batch_norm=None  # module behind the activation; None: none
+    ):
         super().__init__()
         self.operations, self.layer, self.activation, self.batch_norm, self.pool = nn.Sequential(*operations), layer, activation, batch_norm, pool
         self.dropout = Dropout(dropout) if dropout else None
         self.att_dropout = AttentionDropout(att_dropout) if att_dropout else None
 
     @property
-    def hebbian(self): return isinstance(self.layer, HebbLayer)
+    def hebbian(self)->bool:
+        "Does its layer learn by a Hebbian rule?"
+        return isinstance(self.layer, HebbLayer)
 
-    def forward(self, x):
+    def forward(self, x): # (n, channels, height, width) or (n, features)
         if self.att_dropout is not None: x = self.att_dropout(x)
         x = self.operations(x)
         if self.dropout is not None: x = self.dropout(x)
@@ -186,14 +200,14 @@ def _rectified(activation, x, pool):
 @dataclass
 class BlockPlan:
     "A block with its shapes: all that is needed to build it."
-    id: int
-    spec: BlockSpec
-    layer: LayerSpec
+    id: int              # number, from 0
+    spec: BlockSpec      # the block in words
+    layer: LayerSpec     # its layer in numbers
     in_shape: tuple      # (channels, height, width) or (features,), as it comes into the block
     in_channels: int     # inputs of the layer: channels, or features after flattening
     out_shape: tuple     # as it leaves the block
     init: str = None     # distribution of the initial weights; None for backprop layers
-    init_scale: float = None
+    init_scale: float = None # of `initial_scale`: standard deviation or upper end
 
     def summary(self)->dict: # what json can write
         "The block as `--dry-run` prints it."
@@ -282,7 +296,7 @@ class Network(nn.Module):
         for i, block in enumerate(self.blocks): block.requires_grad_(i in self.training_blocks)
         return self
 
-    def train(self, mode:bool=True):
+    def train(self, mode:bool=True): # False: evaluation mode for all
         "Training mode for the blocks that learn, evaluation mode for all others."
         super().train(False)
         self.training = mode

@@ -75,7 +75,7 @@ def reroute_gain(
 
 # %% ../nbs/34_neuromodulation.ipynb #6829f522
 class Signal:
-    "What modulates plasticity from outside: a function of the learner and a layer's competition."
+    "What modulates plasticity from outside: a function of the learner and a layer's competition (three-factor rules: Gerstner et al. 2018)."
     def __init__(self,
         function,         # function(learn, layer, u, y) -> tensor; u and y: pre-activations and outcome of the competition, (images, positions, neurons)
         per:str='layer',  # one value a "layer", "neuron" or "sample"
@@ -87,14 +87,14 @@ class Signal:
 
     def __repr__(self): return f"{getattr(self.function, '__name__', type(self.function).__name__)} per {self.per}" + f', trace {self.trace:g}' * (self.trace > 0)
 
-    def value(self, learn, layer, u, y)->torch.Tensor: # (), (neurons,) or (images,)
+    def value(self, learn, layer, u, y)->torch.Tensor: # (), (neurons,) or (images,); arguments as for the function
         "The function's value, checked."
         found = torch.as_tensor(self.function(learn, layer, u, y), dtype=u.dtype, device=u.device).detach()
         shape = {'layer': (), 'neuron': (u.shape[2],), 'sample': (len(u),)}[self.per]
         if tuple(found.shape) != shape: raise ValueError(f'the signal {self} returned the shape {tuple(found.shape)}, and one of {shape} was expected')
         return found
 
-def surprise(learn, layer, u, y)->torch.Tensor: # (images,)
+def surprise(learn, layer, u, y)->torch.Tensor: # (images,), from 0 to 1; u: pre-activations (images, positions, neurons)
     "How undecided the competition is: its entropy as a share of the largest possible, mean over positions. For `Signal(surprise, per='sample')`."
     logs = torch.log_softmax(u * layer.t_invert, 2)
     return -(logs.exp() * logs).sum(2).mean(1) / math.log(max(2, u.shape[2]))
@@ -249,6 +249,7 @@ def _modulated(self:Neuromodulator, name, layer, original, rows, u, y, weight, g
 # %% ../nbs/34_neuromodulation.ipynb #ed855fb0
 @patch
 def start_task(self:Neuromodulator):
+    "Note the sums of change so far (importance \"change\")."
     if self._deltas is not None: self._path_before = self._path()
 
 @patch
@@ -257,7 +258,9 @@ def _path(self:Neuromodulator): # layer -> (sum of the changes, number of interv
     return {name: (mean.double() * counted[name], counted[name]) for name, mean in self._deltas.path.items()}
 
 @patch
-def end_task(self:Neuromodulator): self.remember(self.continual.body, self.continual.data)
+def end_task(self:Neuromodulator):
+    "Remember which kernels mattered for the task."
+    self.remember(self.continual.body, self.continual.data)
 
 @patch
 @torch.no_grad()
@@ -326,14 +329,16 @@ def summary(self:Neuromodulator)->pd.DataFrame: # a row for each task and layer
     return pd.DataFrame(parts).T.rename_axis(['task', 'layer']).reset_index().astype({'updates': int})
 
 @patch
-def state(self:Neuromodulator)->dict:
+def state(self:Neuromodulator)->dict: # name -> tensor
+    "Scores of the kernels for all tasks, what was recorded, and the mean sizes of updates."
     found = {f'score.{t}.{name}': s for t, scores in enumerate(self._scores) for name, s in scores.items()}
     found.update({f'log.{t}.{name}': log for (t, name), log in self._log.items()})
     for name, n in self._past.n.items(): found.update({f'n.0.{name}': torch.tensor(n), f'mean.0.{name}': self._past.mean[name], f'squares.0.{name}': self._past.squares[name]})
     return found
 
 @patch
-def load_state(self:Neuromodulator, tensors):
+def load_state(self:Neuromodulator, tensors): # as `state` gave them
+    "Forget all tasks, and take back what `state` gave."
     self.reset()
     for key, value in tensors.items():
         kind, t, name = key.split('.', 2)
@@ -348,7 +353,7 @@ class RecurrentBlock(Block):
     "A Hebbian block whose neurons also see their own last answer."
     def __init__(self,
         features:int,         # inputs: features, or channels
-        neurons:int,
+        neurons:int,          # of the layer, which sees features + neurons inputs
         kernel_size:int=None, # odd: a convolution, whose lateral weights reach as far as its kernels; None: fully connected
         steps:int=2,          # passes through the layer for each input; 1: no recurrence
         strength:float=1.,    # what the state is multiplied with, beside the input
@@ -375,14 +380,14 @@ class RecurrentBlock(Block):
         finally: self.layer.training = training
         return self.layer(torch.cat([x, state], 1))
 
-    def forward(self, x):
+    def forward(self, x): # (n, features, …) behind the operations
         x = self.respond(self.operations(x))
         if self.activation is not None: x = self.activation(x)
         return x if self.pool is None else self.pool(x)
 
 # %% ../nbs/34_neuromodulation.ipynb #69bbcc52
 class ResidualBlock(Block):
-    "A block whose input is added to its output."
+    "A block whose input is added to its output (He et al. 2016)."
     def __init__(self,
         block:Block,        # whose operations, layer, activation and pool are used
         strength:float=1.,  # what the input is multiplied with
@@ -391,7 +396,7 @@ class ResidualBlock(Block):
         for name in ('operations', 'layer', 'activation', 'batch_norm', 'pool', 'dropout', 'att_dropout'): setattr(self, name, getattr(block, name))
         self.strength = strength
 
-    def forward(self, x):
+    def forward(self, x): # (n, channels, height, width) or (n, features)
         y, x = super().forward(x), x.detach()
         if y.dim() == 2: x = x.flatten(1)
         elif y.shape[2:] != x.shape[2:]: x = F.adaptive_avg_pool2d(x, y.shape[2:])

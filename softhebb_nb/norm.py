@@ -27,7 +27,7 @@ class RunningBatchNorm(nn.Module):
         self.register_buffer('running_var', torch.ones(channels))
         self.register_buffer('count', torch.zeros(()))  # sum of the weights of all images so far
 
-    def forward(self, x):
+    def forward(self, x): # (n, channels) or (n, channels, …)
         if x.ndim < 2 or x.shape[1] != self.channels:
             raise ValueError(f'an input of shape {tuple(x.shape)}: RunningBatchNorm({self.channels}) needs {self.channels} channels in dimension 1')
         shape = (1, -1, *[1]*(x.ndim - 2))

@@ -221,7 +221,7 @@ def scale_neurons(
     weight:torch.Tensor,    # (out, …)
     rate=1.,                # learning rate of each neuron, (out,), or one number for all
 )->torch.Tensor: # the new direction
-    "Stepper: one learning rate a neuron."
+    "Stepper: one learning rate a neuron, as SoftHebb's layers have it (Journé et al. 2023, appendix A.1)."
     if not isinstance(rate, torch.Tensor) or rate.ndim == 0: return direction * rate
     if rate.shape != weight.shape[:1]:
         raise ValueError(f'scale_neurons: rate has the shape {tuple(rate.shape)}, but the weight {tuple(weight.shape)} needs ({len(weight)},)')

@@ -67,7 +67,7 @@ def _work(name, shape, like): # memory of the thread's own, used again: its cont
     return pieces[name, like.dtype][:size].view(shape)
 
 class Tiles:
-    "Input of a convolution with kernels of 3 x 3 and stride 1 on the processor, as Winograd's products want it: used like the rows of `patch_rows`, for the same results up to rounding."
+    "Input of a convolution with kernels of 3 x 3 and stride 1 on the processor, as Winograd's products want it (Lavin and Gray, 2016): used like the rows of `patch_rows`, for the same results up to rounding."
     def __init__(self,
         x:torch.Tensor, # images, padded already, (n, c, h, w), with even h and w; fastest when channels are last in memory
     ):
@@ -87,7 +87,9 @@ class Tiles:
                 and x.device.type == 'cpu' and x.dtype in (torch.float32, torch.float64))
 
     @property
-    def shape(self): return 2*self.high, 2*self.wide # of the output, in positions
+    def shape(self)->tuple: # (rows, columns)
+        "Shape of the output, in positions."
+        return 2*self.high, 2*self.wide
     def rows(self)->torch.Tensor: # (samples, in)
         "The same input as `patch_rows` gives it."
         return patch_rows(self.x, 3)[0]

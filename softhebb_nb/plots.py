@@ -34,7 +34,7 @@ def _bare(ax, title=None):
 
 def picture_grid(
     pictures:torch.Tensor, # (n, channels, height, width)
-    columns:int=16,
+    columns:int=16,        # pictures a row
 )->np.ndarray: # (rows, columns, channels) with 1 or 3 channels; NaN between the pictures
     "Pictures side by side."
     n, c, h, w = pictures.shape
@@ -71,7 +71,7 @@ def plot_receptive_fields(
     layer:str,        # name of the layer
     images,           # those images, in the same order: `Images`, or (n, channels, height, width)
     kernels=None,     # numbers; None: the first 64
-    columns:int=16,
+    columns:int=16,   # kernels a row
     ax=None,          # matplotlib axes; None: new ones
 ):
     "For each kernel the mean of the patches that drive it most."
@@ -104,7 +104,7 @@ def plot_hinton(
     largest:float=None,  # magnitude that fills a place; None: the largest there is
     rows=None,           # names of the rows
     legend:bool=True,    # say what sizes and colours mean?
-    title:str=None,
+    title:str=None,      # of the diagram
 ):
     "A square for each value: area ∝ |value|/largest, red for positive, blue for negative."
     values = _table(values)
@@ -165,7 +165,7 @@ def plot_layers(
     matrix,      # (layers, kernels), NaN where there is no kernel
     names=None,  # of the layers
     ax=None,     # matplotlib axes; None: new ones
-    label:str='share of the layer\'s largest',
+    label:str='share of the layer\'s largest', # of the colour bar
     sort:bool=False, # each row from its largest value to its smallest?
 ):
     "A heat map: layers down, kernels across."
@@ -217,7 +217,7 @@ def plot_change_activity(
 def plot_activation_maps(
     maps:torch.Tensor, # (kernels, height, width), of one image
     kernels=None,      # numbers; None: the 16 most active
-    columns:int=8,
+    columns:int=8,     # maps a row
     ax=None,           # matplotlib axes; None: new ones
 ):
     "The maps of kernels for one image, on one scale; the kernel's number stands over its map."
@@ -256,7 +256,7 @@ def plot_competition(
     u:torch.Tensor,           # pre-activations: (samples, neurons), or (n, neurons, height, width)
     t_inverts=(.25, 1, 4, 16), # inverse temperatures
     ax=None,                  # matplotlib axes; None: new ones
-    bins:int=40,
+    bins:int=40,              # of a histogram, from 0 to 1
 ):
     "Histograms of the winner's share of the activity, for several inverse temperatures."
     u = (u.movedim(1, -1).flatten(0, -2) if u.dim() > 2 else u).detach().float()
@@ -303,7 +303,7 @@ def _layers_of(curves, layers, column):
     return [(name, curves[curves['layer'] == name]) for name in layers]
 
 def plot_curve(
-    deltas:WeightDeltas,
+    deltas:WeightDeltas, # that has watched a training
     column:str='change', # one of `CURVES`
     layers=None,         # names; None: all that have it
     ax=None,             # matplotlib axes; None: new ones
@@ -317,7 +317,7 @@ def plot_curve(
     return ax
 
 def plot_radius(
-    deltas:WeightDeltas,
+    deltas:WeightDeltas, # that has watched a training
     layers=None, # names; None: all Hebbian layers
     ax=None,     # matplotlib axes; None: new ones
 ):

@@ -23,7 +23,7 @@ from .networks import BlockSpec, Network, build_network, format_layer, parse_lay
 
 # %% ../nbs/27_runs.ipynb #a13d7de5
 def save_tensors(
-    path:str|Path,
+    path:str|Path,      # of a safetensors file
     tensors:dict,       # name -> tensor
     metadata:dict=None, # what json can write
 ):
@@ -33,7 +33,7 @@ def save_tensors(
     with atomic_write(path) as f: f.write(data)
 
 def load_tensors(
-    path:str|Path,
+    path:str|Path, # of a safetensors file
 )->tuple: # (name -> tensor, metadata)
     "Read what `save_tensors` wrote; runs no code from the file."
     from safetensors import SafetensorError, safe_open
@@ -44,7 +44,7 @@ def load_tensors(
         raise ValueError(f'{path} cannot be read as a checkpoint: it is cut off or was written by another program ({e})') from e
 
 def load_weights(
-    model:nn.Module,
+    model:nn.Module, # gets the weights
     tensors:dict,   # name -> tensor; all of the model's must be there
     source='the checkpoint', # for errors
 ):
@@ -58,8 +58,8 @@ def load_weights(
 
 # %% ../nbs/27_runs.ipynb #c5943f71
 def save_block(
-    path:str|Path,
-    net:Network,
+    path:str|Path, # of a safetensors file
+    net:Network,   # whose block is written
     number:int, # of the block
 ):
     "Write one block of a network, with its description."
@@ -67,7 +67,7 @@ def save_block(
     save_tensors(path, net.blocks[number].state_dict(), {'block': asdict(plan.spec), 'in_channels': plan.in_channels})
 
 def load_block(
-    path:str|Path,
+    path:str|Path, # of a file that `save_block` wrote
     net:Network, # whose block gets the weights; unchanged if they do not fit
     number:int,  # of the block
 ):
@@ -126,23 +126,31 @@ class Run:
         return run
 
     @classmethod
-    def latest(cls, root:str|Path, name:str):
+    def latest(cls,
+        root:str|Path, # folder of all runs
+        name:str,      # as it was given to `create`, without the number
+    ): # a `Run`
         "The last run of this name, or `None`."
         def number(p): rest = p.name[len(name):]; return 1 if not rest else int(rest[1:]) if rest[0] == '-' and rest[1:].isdigit() else 0
         folders = [p for p in Path(root).glob(f'{name}*') if number(p) and (p/'config.json').exists()]
         return cls(max(folders, key=number)) if folders else None
 
     @property
-    def config(self)->dict: return json.loads((self.folder/'config.json').read_text(encoding='utf-8'))
+    def config(self)->dict: # as `create` was given it
+        "All that determines the run."
+        return json.loads((self.folder/'config.json').read_text(encoding='utf-8'))
     @property
-    def finished(self)->bool: return (self.folder/'result.json').exists()
+    def finished(self)->bool:
+        "Is there a result?"
+        return (self.folder/'result.json').exists()
     @property
     def log(self)->list: # one entry a phase: {"phase": …, "rows": [...]}
+        "What the epochs so far have reported."
         file = self.folder/'log.json'
         return json.loads(file.read_text(encoding='utf-8')) if file.exists() else []
 
     def save(self,
-        net:nn.Module,
+        net:nn.Module,  # whose weights are saved
         progress:dict,  # phase (number), epoch (epochs done in it), log, seconds
         optimizer=None, # whose state is saved, too
     ):
@@ -184,7 +192,7 @@ class CheckpointCB(Callback):
     "Saves a checkpoint of the run after epochs."
     order = 90
     def __init__(self,
-        run:Run,
+        run:Run,             # whose folder gets the checkpoints
         net:nn.Module,       # the whole network, of which a part may be in training
         phase:int,           # number of the phase
         phase_summary:dict,  # for the log
@@ -223,7 +231,7 @@ def plot_kernels(
     weight:torch.Tensor, # (kernels, channels, k, k), or (neurons, inputs) with a square number of inputs
     ax=None,             # matplotlib axes; None: new ones
     n:int=96,            # how many to show at most
-    columns:int=16,
+    columns:int=16,      # kernels a row
 ):
     "Kernels of a first layer: in colour for three channels, else red for positive and blue for negative weights."
     import matplotlib.pyplot as plt

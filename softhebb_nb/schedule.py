@@ -190,7 +190,7 @@ def _new_axes(ax):
 def plot_loss(self:Recorder,
     ax=None,         # matplotlib axes; None: new ones
     label:str=None,  # for the legend
-    color='#4477aa',
+    color='#4477aa', # of the lines
     smooth:float=.9, # share of the running mean that stays when a loss comes in
 ): # the axes
     "The loss of each training batch, and its running mean."
@@ -206,7 +206,7 @@ def plot_hyper(self:Recorder,
     name:str='lr',  # of a hyperparameter that this recorder keeps
     ax=None,        # matplotlib axes; None: new ones
     label:str=None, # for the legend
-    color='#4477aa',
+    color='#4477aa', # of the line
 ): # the axes
     "A hyperparameter at each training batch."
     if name not in self.hypers: raise unknown_name('recorded hyperparameter', name, self.hypers, f'Recorder({name!r}) keeps it')
@@ -219,7 +219,7 @@ def plot_hyper(self:Recorder,
 def plot_lr(self:Recorder,
     ax=None,        # matplotlib axes; None: new ones
     label:str=None, # for the legend
-    color='#4477aa',
+    color='#4477aa', # of the line
 ): # the axes
     "The learning rate at each training batch."
     return self.plot_hyper('lr', ax, label, color)

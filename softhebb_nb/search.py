@@ -127,8 +127,8 @@ def named_search(
 # %% ../nbs/28_search.ipynb #f93c0da5
 def apply_overrides(
     specs:list,         # `BlockSpec`s
-    unsup:DatasetSettings,
-    sup:DatasetSettings,
+    unsup:DatasetSettings, # for unsupervised phases
+    sup:DatasetSettings,   # for supervised and hybrid phases
     overrides:dict,     # of a trial
     strict:bool=True,   # is a block that the network does not have, or a rule for a backprop layer, an error?
 )->tuple: # (specs, unsup, sup), new ones

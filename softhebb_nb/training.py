@@ -63,7 +63,7 @@ class HebbianCB(Callback):
 class StepGraph:
     "The forward pass, competition and update of a batch of one size, recorded as CUDA graphs."
     @staticmethod
-    def fits(model, layers, x)->bool:
+    def fits(model, layers, x)->bool: # as for the constructor
         "Can a step of this model on this batch be recorded?"
         if not x.is_cuda or torch.is_grad_enabled() or not model.training: return False
         if any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()): return False
@@ -73,7 +73,7 @@ class StepGraph:
     def __init__(self,
         model,   # on a GPU, in training mode
         layers,  # its Hebbian layers that learn
-        x,       # a batch
+        x,       # a batch, (n, …); later ones have the same shape
     ):
         run, self.layers, self.x = partial(type(model).forward, model), layers, x.clone()
         before, steps = {t: t.clone() for t in (*model.parameters(), *model.buffers())}, [layer.steps for layer in layers]
@@ -93,7 +93,7 @@ class StepGraph:
     def _update(self):
         for layer in self.layers: layer.renew_lr(); layer.update()
 
-    def forward(self, x):
+    def forward(self, x): # a batch of the recorded shape
         "Run the recorded forward pass on `x`."
         self.x.copy_(x)
         self.graphs[0].replay()
@@ -107,7 +107,7 @@ class StepGraph:
 
 # %% ../nbs/25_training.ipynb #f6909f02
 def layer_report(
-    layer:HebbLayer,
+    layer:HebbLayer, # that has learned; its counters are left as they are
 )->dict: # numbers, and the lists `neurons_lr`, `neurons_radius`, `neurons_wins` (shares)
     "How the learning of a layer stands, with the wins and the activity counted since the last report."
     radius, (distance, at_one) = layer.radius(), layer.convergence()
@@ -165,11 +165,13 @@ class Phase:
     "Blocks that learn together, and how."
     mode: str        # "unsupervised", "supervised" or "hybrid"
     blocks: list     # their numbers
-    epochs: int
-    batch_size: int
+    epochs: int      # passes over the data
+    batch_size: int  # samples a batch
     lr: float        # the smallest of the blocks' learning rates
 
-    def summary(self)->dict: return dict(mode=self.mode, blocks=self.blocks, epochs=self.epochs, batch_size=self.batch_size, lr=self.lr)
+    def summary(self)->dict: # what json can write
+        "The phase as `--dry-run` prints it."
+        return dict(mode=self.mode, blocks=self.blocks, epochs=self.epochs, batch_size=self.batch_size, lr=self.lr)
 
 def plan_phases(
     plans:list,                  # of `BlockPlan`
@@ -282,7 +284,7 @@ class _Collect(Callback):
 
 def compute_features(
     body:torch.nn.Module, # what puts out the features
-    data:Images,
+    data:Images,          # in their order; or `ImageFiles`
     batch_size:int=None,  # images at a time; None: 32 on processors, where what a layer makes of them then fits in the cache, else 256
     dtype=torch.float16,  # kept in: float16 (bfloat16 where values overflow it), bfloat16 or float32
     folder:str|Path=None, # for the file, should the features not fit in half the free memory
@@ -329,14 +331,16 @@ class FeatureLoader:
     def __init__(self,
         features:torch.Tensor, # (n, features), on any device
         labels:torch.Tensor,   # (n,)
-        batch_size:int,
-        shuffle:bool=False,
-        seed:int=0,
+        batch_size:int,        # samples a batch; the last batch may be shorter
+        shuffle:bool=False,    # a new order each epoch?
+        seed:int=0,            # of the order
         shape:tuple=(-1,),     # of one sample, as the model wants it
     ): self.features, self.labels, self.batch_size, self.shuffle, self.seed, self.shape, self.epoch = features, labels, batch_size, shuffle, seed, shape, 0
 
     def __len__(self): return -(-len(self.labels) // self.batch_size)
-    def set_epoch(self, epoch): self.epoch = epoch
+    def set_epoch(self, epoch): # its number
+        "Set the epoch that the next pass is seeded with."
+        self.epoch = epoch
     def __iter__(self):
         n = len(self.labels)
         if not self.shuffle: order = torch.arange(n)
@@ -350,7 +354,7 @@ class FeatureLoader:
 class SeedCB(Callback):
     "Seeds PyTorch's generator at the start of each epoch, so that an epoch does not depend on those before it."
     order = -10
-    def __init__(self, seed:int, *names): self.seed, self.names = seed, names
+    def __init__(self, seed:int, *names): self.seed, self.names = seed, names  # as for `derive_seed`
     def before_epoch(self): torch.manual_seed(derive_seed(self.seed, *self.names, 'epoch', self.learn.epoch))
 
 def fused_adam(
@@ -362,10 +366,10 @@ def fused_adam(
     return torch.optim.Adam(parameters, lr=lr, fused=all(p.is_floating_point() and p.device.type in ('cpu', 'cuda') for p in parameters))
 
 def run_phase(
-    net:Network,
-    phase:Phase,
-    train:Images,
-    test:Images,
+    net:Network,              # whole; trained in place
+    phase:Phase,              # of `plan_phases`: which blocks learn, and how
+    train:Images,             # to learn from
+    test:Images,              # to validate on
     settings:DatasetSettings, # of the data of this phase
     number:int=0,             # of the phase in the run: part of the seeds
     device=None,              # where to train; None: where the network is
