@@ -2,11 +2,12 @@
 
     python bench/step.py [--precision bfloat16] [--repeat 20]
 
-Everything is measured in one process, the forms in turn, and medians are compared: the ratios hold on a busy machine, too.
-The naive form writes the same equations as one would first write them: the power of the p-norm for any p, a convolution with x
+The forms are measured in one process, in turn, and medians are compared: the ratios hold on a busy machine, too. Since each form
+then finds the processor's cache full of the others' numbers, the step is also timed in a process of its own, step after step, as
+in a training (`--alone step`), and the naive form likewise. The naive form writes the same equations as one would first write them: the power of the p-norm for any p, a convolution with x
 and y exchanged for the Hebbian term, index assignment for the winner, and a learning rate of the shape of the weight. It is timed
 twice: in this process, where the library has told the processor to flush denormal numbers to zero and the C library to keep freed
-memory, and in a process of its own that does not import the library (`--naive`), as one would run it.
+memory, and in a process of its own that does not import the library (`--alone naive`), as one would run it.
 """
 import argparse
 import statistics
@@ -86,22 +87,31 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('--repeat', type=int, default=20)
     p.add_argument('--batch', type=int, default=10)
-    p.add_argument('--naive', action='store_true', help='time the naive form alone, without importing the library')
+    p.add_argument('--alone', choices=['naive', 'step'], help='time this form alone in this process; the naive one without importing the library')
     args = p.parse_args()
     torch.manual_seed(0)
-    if args.naive: return print(interleave({'naive': naive_form(args.batch)}, args.repeat)['naive'])
-    alone = float(subprocess.run([sys.executable, __file__, '--naive', '--repeat', str(args.repeat), '--batch', str(args.batch)],
-                                 capture_output=True, text=True, check=True).stdout)
+    if args.alone == 'naive': return print(interleave({'naive': naive_form(args.batch)}, args.repeat)['naive'])
     from softhebb_nb.core import keep_memory, peak_memory
+    if args.alone == 'step':
+        keep_memory()  # as every Hebbian training does
+        return print(interleave({'step': library_forms(args.batch)['step, radius 25']}, args.repeat)['step'])
+
+    def alone(form):
+        command = [sys.executable, __file__, '--alone', form, '--repeat', str(args.repeat), '--batch', str(args.batch)]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    own = {form: [] for form in ('naive', 'step')}
+    for _ in range(3):
+        for form, times in own.items(): times.append(alone(form))
     from softhebb_nb.layers import has_bfloat16
-    keep_memory()  # as every Hebbian training does
+    keep_memory()
     ms = interleave({**library_forms(args.batch), 'naive step, in this process': naive_form(args.batch)}, args.repeat)
-    ms['naive step, in a process of its own'] = alone
+    ms |= {f'{form} alone, median of three processes': statistics.median(times) for form, times in own.items()}
     print(f'torch {torch.__version__}, {torch.get_num_threads()} threads, bfloat16 units: {has_bfloat16(torch.device("cpu"))}, batch {args.batch}')
-    for name, t in ms.items(): print(f'{name:36}{t:9.1f} ms')
+    for name, t in ms.items(): print(f'{name:40}{t:9.1f} ms')
     step, base = ms['step, radius 25'], min(ms['three convolutions'], ms['three convolutions, channels last'])
     print(f'step / convolutions (the faster layout)   {step / base:6.2f}   wanted: at most 3.0')
-    print(f'naive, own process / step                 {alone / step:6.2f}   wanted: at least 5')
+    ratios = [n / t for n, t in zip(own['naive'], own['step'])]
+    print(f'naive / step, each alone, three pairs     {statistics.median(ratios):6.2f}   ({min(ratios):.2f} to {max(ratios):.2f}) wanted: at least 5')
     print(f'naive, this process / step                {ms["naive step, in this process"] / step:6.2f}')
     print(f'radius 25 / radius 1                      {step / ms["step, radius 1"]:6.2f}   wanted: about 1')
     print(f'float32 / bfloat16 operands               {step / ms["step, bfloat16"]:6.2f}   wanted: at least 1.7 where the processor has units for it')
