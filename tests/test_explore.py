@@ -1,4 +1,4 @@
-"""The explorers in a real kernel and a real browser: JupyterLab with headless Chromium. What is not installed is skipped, and said so."""
+"""The explorers in a real kernel and a real browser: JupyterLab and Notebook 7 with headless Chromium. What is not installed is skipped, and said so."""
 import json
 import os
 import queue
@@ -140,17 +140,18 @@ def notebook_of(cells):
     return dict(cells=made, metadata=dict(kernelspec=dict(name='python3', display_name='Python 3', language='python')), nbformat=4, nbformat_minor=5)
 
 
-@pytest.fixture
-def lab(tmp_path):
-    "JupyterLab on a free port, with a notebook in its folder; its address."
-    pytest.importorskip('jupyterlab', reason='JupyterLab is not installed: pip install jupyterlab')
+@pytest.fixture(params=['jupyterlab', 'notebook'])
+def lab(request, tmp_path):
+    "JupyterLab or Notebook 7 on a free port, with a notebook in its folder; its address."
+    app, place = dict(jupyterlab=('LabApp', 'lab/tree'), notebook=('JupyterNotebookApp', 'notebooks'))[request.param]
+    pytest.importorskip(request.param, reason=f'{request.param} is not installed: pip install {request.param}')
     (tmp_path/'explore.ipynb').write_text(json.dumps(notebook_of(CELLS)))
     port, token, home = free_port(), os.urandom(12).hex(), tmp_path/'home'
     home.mkdir()
     env = dict(os.environ, JUPYTER_CONFIG_DIR=str(home/'config'), JUPYTER_DATA_DIR=str(home/'data'), JUPYTER_RUNTIME_DIR=str(home/'runtime'),
                JUPYTERLAB_SETTINGS_DIR=str(home/'settings'), JUPYTERLAB_WORKSPACES_DIR=str(home/'workspaces'), IPYTHONDIR=str(home/'ipython'), OMP_NUM_THREADS='1')
-    command = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0',
-               f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={tmp_path}', '--ServerApp.allow_root=True', '--LabApp.expose_app_in_browser=True', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate']
+    command = [sys.executable, '-m', request.param, '--no-browser', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0',
+               f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={tmp_path}', '--ServerApp.allow_root=True', f'--{app}.expose_app_in_browser=True', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate']
     log = open(home/'log', 'wb')
     process = subprocess.Popen(command, env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -158,9 +159,9 @@ def lab(tmp_path):
         while True:
             try: urllib.request.urlopen(f'{address}/api/status?token={token}', timeout=5).close(); break
             except OSError: pass
-            if process.poll() is not None or time.monotonic() > deadline: pytest.fail(f"JupyterLab did not start:\n{(home/'log').read_text()[-3000:]}")
+            if process.poll() is not None or time.monotonic() > deadline: pytest.fail(f"{request.param} did not start:\n{(home/'log').read_text()[-3000:]}")
             time.sleep(.2)
-        yield f'{address}/lab/tree/explore.ipynb?token={token}&reset'
+        yield f'{address}/{place}/explore.ipynb?token={token}&reset'
     finally:
         kernels = urllib.request.Request(f'{address}/api/kernels?token={token}')
         try:
@@ -199,7 +200,7 @@ def told(folder, wanted, deadline):
     pytest.fail(f'the notebook told {values}')
 
 
-def test_sliders_and_the_stop_button_in_jupyterlab(lab, page, tmp_path):
+def test_sliders_and_the_stop_button(lab, page, tmp_path):
     deadline = time.monotonic() + SECONDS
     page.goto(lab)
     page.wait_for_selector('.jp-Notebook .jp-CodeCell')
@@ -212,8 +213,8 @@ def test_sliders_and_the_stop_button_in_jupyterlab(lab, page, tmp_path):
     # the browser: a slider moves to another kernel, and another picture comes
     before = source('KernelBrowser')
     kernel = page.locator('.softhebb-KernelBrowser .widget-slider', has_text='kernel')
-    kernel.locator('.noUi-handle').first.focus()
-    page.keyboard.press('ArrowRight')
+    track = kernel.locator('.noUi-base').bounding_box()
+    page.mouse.click(track['x'] + track['width']/15, track['y'] + track['height']/2)  # 1 of 0 to 15
     values = told(tmp_path, lambda v: v.get('kernel') == 1, deadline)
     assert values['drawn'].startswith('kernel 1 of 16')
     page.wait_for_function('([selector, old]) => document.querySelector(selector).src != old', arg=[picture.format('KernelBrowser'), before])
