@@ -563,37 +563,42 @@ class Activations(Callback):
         "Unbiased variance of each kernel's activity over the images."
         return {name: self.stats.variance(name) for name in self.stats.n}
 
-    @torch.no_grad()
-    def _see(self, hook, module, inputs, output):
-        u, name = output.detach(), hook.name
-        kernels = len(self.layers[name].weight)
-        maps = u.movedim(-1, 1) if u.dim() == 3 and u.shape[1] != kernels else u  # sequences have their kernels last
-        if maps.dim() < 2 or maps.shape[1] != kernels: raise ValueError(f'{name!r} has {kernels} kernels and gives out {tuple(u.shape)}: no dimension for them')
-        flat = maps.reshape(*maps.shape[:2], -1)
-        first = self.stats.n.get(name, 0)
-        self.values[name] = flat.mean(2)  # (images, kernels) of the last batch
-        self.stats.add(name, self.values[name])
-        if self.reduce is None: self.maps[name] = maps
-        if self.k: self._keep_top(name, flat, first, maps.shape[3] if maps.dim() == 4 else 1)
+# %% ../nbs/30_capture.ipynb #281e316d
+@patch
+@torch.no_grad()
+def _see(self:Activations, hook, module, inputs, output):
+    u, name = output.detach(), hook.name
+    kernels = len(self.layers[name].weight)
+    maps = u.movedim(-1, 1) if u.dim() == 3 and u.shape[1] != kernels else u  # sequences have their kernels last
+    if maps.dim() < 2 or maps.shape[1] != kernels: raise ValueError(f'{name!r} has {kernels} kernels and gives out {tuple(u.shape)}: no dimension for them')
+    flat = maps.reshape(*maps.shape[:2], -1)
+    first = self.stats.n.get(name, 0)
+    self.values[name] = flat.mean(2)  # (images, kernels) of the last batch
+    self.stats.add(name, self.values[name])
+    if self.reduce is None: self.maps[name] = maps
+    if self.k: self._keep_top(name, flat, first, maps.shape[3] if maps.dim() == 4 else 1)
 
-    def _keep_top(self, name, flat, first, width):
-        value, place = (t.t() for t in flat.max(2))  # (kernels, images)
-        image = torch.arange(first, first + len(flat), device=flat.device).expand_as(place)
-        new = [value, image, place // width, place % width]
-        if name in self.top: new = [torch.cat([old, n], 1) for old, n in zip(vars(self.top[name]).values(), new)]
-        best = new[0].topk(min(self.k, new[0].shape[1]), 1).indices
-        self.top[name] = TopImages(*(n.gather(1, best) for n in new))
+@patch
+def _keep_top(self:Activations, name, flat, first, width):
+    value, place = (t.t() for t in flat.max(2))  # (kernels, images)
+    image = torch.arange(first, first + len(flat), device=flat.device).expand_as(place)
+    new = [value, image, place // width, place % width]
+    if name in self.top: new = [torch.cat([old, n], 1) for old, n in zip(vars(self.top[name]).values(), new)]
+    best = new[0].topk(min(self.k, new[0].shape[1]), 1).indices
+    self.top[name] = TopImages(*(n.gather(1, best) for n in new))
 
-    def run(self,
-        data,               # `Images`, or a tensor (n, …)
-        batch_size:int=250, # images at a time; does not change the result
-        cbs=(),             # further callbacks
-    )->'Activations':
-        "Let images run through the model, in evaluation mode and in their order."
-        loader = DeviceLoader(data, batch_size) if isinstance(data, Images) else [(x,) for x in data.split(batch_size)]
-        self.shape = tuple((data.x if isinstance(data, Images) else data).shape[1:])
-        with evaluating(self.model): Learner(self.model, DataLoaders(None, loader), cbs=[self, *cbs]).fit(1, train=False)
-        return self
+# %% ../nbs/30_capture.ipynb #ea0381fa
+@patch
+def run(self:Activations,
+    data,               # `Images`, or a tensor (n, …)
+    batch_size:int=250, # images at a time; does not change the result
+    cbs=(),             # further callbacks
+)->'Activations':
+    "Let images run through the model, in evaluation mode and in their order."
+    loader = DeviceLoader(data, batch_size) if isinstance(data, Images) else [(x,) for x in data.split(batch_size)]
+    self.shape = tuple((data.x if isinstance(data, Images) else data).shape[1:])
+    with evaluating(self.model): Learner(self.model, DataLoaders(None, loader), cbs=[self, *cbs]).fit(1, train=False)
+    return self
 
 # %% ../nbs/30_capture.ipynb #f7e919b6
 @patch

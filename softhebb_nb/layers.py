@@ -112,16 +112,19 @@ class HebbLayer(nn.Module):
         self.register_load_state_dict_post_hook(_after_load)
         self.reset()
 
-    def _apply(self, fn, recurse=True): # to another device or precision: the learning rates come along
-        super()._apply(fn, recurse)
-        self._change = self._largest = self._bias_change = None
-        self.pending = False
-        self.renew_lr()
-        return self
+# %% ../nbs/23_layers.ipynb #b743770f
+@patch
+def _apply(self:HebbLayer, fn, recurse=True): # to another device or precision: the learning rates come along
+    nn.Module._apply(self, fn, recurse)
+    self._change = self._largest = self._bias_change = None
+    self.pending = False
+    self.renew_lr()
+    return self
 
-    def extra_repr(self):
-        size = 'x'.join(map(str, self.weight.shape))
-        return f'{size}, {self.rule}, t_invert={self.t_invert:g}, lr={self.base_lr:g}' + (f', groups={self.groups}' if self.groups > 1 else '')
+@patch
+def extra_repr(self:HebbLayer):
+    size = 'x'.join(map(str, self.weight.shape))
+    return f'{size}, {self.rule}, t_invert={self.t_invert:g}, lr={self.base_lr:g}' + (f', groups={self.groups}' if self.groups > 1 else '')
 
 # %% ../nbs/23_layers.ipynb #93b97a69
 def _after_load(layer, incompatible): layer.renew_lr()
@@ -304,47 +307,52 @@ class HebbConv2d(HebbLayer):
                          t_invert=t_invert, lr=lr, power_lr=power_lr, **kwargs)
         self.in_channels, self.out_channels, self.kernel_size, self.bias_rate = in_channels, out_channels, kernel_size, .1/t_invert
         self.stride, self.padding, self.dilation, self.padding_mode = stride, padding, dilation, padding_mode
+        self.reach = dilation * (kernel_size - 1) + 1  # side of what a kernel sees
 
-    def forward(self,
-        x:torch.Tensor, # (batch, in_channels, height, width)
-    )->torch.Tensor: # pre-activations (batch, out_channels, rows, columns)
-        "Pre-activations; in training mode also the change of weights, for `update()`."
-        self._check(x)
-        x = x.contiguous(memory_format=torch.channels_last)
-        if self.padding: x = F.pad(x, (self.padding,)*4, 'reflect' if self.padding_mode == 'reflect' else 'constant')
-        weight, bias = p_power(self.weight, self.lebesgue_p), self.bias
-        if self.precision is not None: x, weight = x.to(self.precision), weight.to(self.precision)
-        inputs = self._inputs(x.detach()) if self.training or not x.requires_grad else None
-        if inputs is None or x.requires_grad:
-            u = F.conv2d(x, weight, None if bias is None else bias.to(x.dtype), self.stride, 0, self.dilation, self.groups).to(self.weight.dtype)
-        else:
-            u = weigh_rows(inputs, weight.view(self.out_channels, -1), bias, self.groups).to(self.weight.dtype)
-            u = u.view(len(x), *self._positions(x), -1).permute(0, 3, 1, 2)
-        if self.triangle is not None: u = self.triangle(u)
-        if self.training:
-            self.learn(inputs, u.detach().permute(0, 2, 3, 1).reshape(-1, self.out_channels))
-        return u
+# %% ../nbs/23_layers.ipynb #cc489f00
+@patch
+def forward(self:HebbConv2d,
+    x:torch.Tensor, # (batch, in_channels, height, width)
+)->torch.Tensor: # pre-activations (batch, out_channels, rows, columns)
+    "Pre-activations; in training mode also the change of weights, for `update()`."
+    self._check(x)
+    x = x.contiguous(memory_format=torch.channels_last)
+    if self.padding: x = F.pad(x, (self.padding,)*4, 'reflect' if self.padding_mode == 'reflect' else 'constant')
+    weight, bias = p_power(self.weight, self.lebesgue_p), self.bias
+    if self.precision is not None: x, weight = x.to(self.precision), weight.to(self.precision)
+    inputs = self._inputs(x.detach()) if self.training or not x.requires_grad else None
+    if inputs is None or x.requires_grad:
+        u = F.conv2d(x, weight, None if bias is None else bias.to(x.dtype), self.stride, 0, self.dilation, self.groups).to(self.weight.dtype)
+    else:
+        u = weigh_rows(inputs, weight.view(self.out_channels, -1), bias, self.groups).to(self.weight.dtype)
+        u = u.view(len(x), *self._positions(x), -1).permute(0, 3, 1, 2)
+    if self.triangle is not None: u = self.triangle(u)
+    if self.training:
+        self.learn(inputs, u.detach().permute(0, 2, 3, 1).reshape(-1, self.out_channels))
+    return u
 
-    def _positions(self, x): # of the kernels on padded images
-        reach = self.dilation * (self.kernel_size - 1) + 1
-        return tuple((side - reach) // self.stride + 1 for side in x.shape[2:])
+@patch
+def _positions(self:HebbConv2d, x): # of the kernels on padded images
+    return tuple((side - self.reach) // self.stride + 1 for side in x.shape[2:])
 
-    def _inputs(self, x): # rows or tiles; or None where a convolution is faster
-        large = self.in_channels * self.out_channels >= 2**(13 if self.training else 15) and self.weight.dtype == x.dtype  # as measured
-        fit = large and Tiles.fit(x, self.kernel_size, self.stride, self.dilation, self.groups)
-        if fit and (not self.training or self.plasticity is hebbian_change): return Tiles(x)
-        size = math.prod(self._positions(x)) * len(x) * self.weight[0].numel() * x.element_size()
-        pays = x.device.type == 'cpu' and self.weight.numel() > 2**20 and size < 2**25
-        return patch_rows(x, self.kernel_size, self.stride, self.dilation)[0] if self.training or pays else None
+# %% ../nbs/23_layers.ipynb #dacdf497
+@patch
+def _inputs(self:HebbConv2d, x): # rows or tiles; or None where a convolution is faster
+    large = self.in_channels * self.out_channels >= 2**(13 if self.training else 15) and self.weight.dtype == x.dtype  # as measured
+    fit = large and Tiles.fit(x, self.kernel_size, self.stride, self.dilation, self.groups)
+    if fit and (not self.training or self.plasticity is hebbian_change): return Tiles(x)
+    size = math.prod(self._positions(x)) * len(x) * self.weight[0].numel() * x.element_size()
+    pays = x.device.type == 'cpu' and self.weight.numel() > 2**20 and size < 2**25
+    return patch_rows(x, self.kernel_size, self.stride, self.dilation)[0] if self.training or pays else None
 
-    def _check(self, x):
-        if x.dim() != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(f'HebbConv2d expects images (batch, {self.in_channels}, height, width), got {tuple(x.shape)}')
-        reach = self.dilation * (self.kernel_size - 1) + 1
-        if min(x.shape[2:]) + 2*self.padding < reach:
-            raise ValueError(f'the kernel covers {reach} pixels, and the image has {tuple(x.shape[2:])} with a padding of {self.padding}')
-        if self.padding_mode == 'reflect' and self.padding >= min(x.shape[2:]):
-            raise ValueError(f"padding {self.padding} by reflection needs images larger than that, got {tuple(x.shape[2:])}; use padding_mode='zeros'")
+@patch
+def _check(self:HebbConv2d, x):
+    if x.dim() != 4 or x.shape[1] != self.in_channels:
+        raise ValueError(f'HebbConv2d expects images (batch, {self.in_channels}, height, width), got {tuple(x.shape)}')
+    if min(x.shape[2:]) + 2*self.padding < self.reach:
+        raise ValueError(f'the kernel covers {self.reach} pixels, and the image has {tuple(x.shape[2:])} with a padding of {self.padding}')
+    if self.padding_mode == 'reflect' and self.padding >= min(x.shape[2:]):
+        raise ValueError(f"padding {self.padding} by reflection needs images larger than that, got {tuple(x.shape[2:])}; use padding_mode='zeros'")
 
 # %% ../nbs/23_layers.ipynb #498686ec
 PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16}

@@ -80,6 +80,7 @@ class HebbLinear(HebbLayer):
     def forward(self, x: torch.Tensor) -> torch.Tensor: ...
 
 class HebbConv2d(HebbLayer):
+    reach: Any
     in_channels: Any
     out_channels: Any
     kernel_size: Any

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from fastcore.basics import patch
 from torch import nn
 
 from .core import import_torchmetrics, unknown_name
@@ -75,76 +76,87 @@ class Learner:
         "Call every callback that has a method of this name, in their order."
         for cb in self.active: getattr(cb, event, _nothing)()
 
-    def fit(self,
-        n_epochs:int=1,    # the number of the last epoch to train, plus 1
-        lr:float=None,     # learning rate of this fit; None: the learner's
-        cbs=(),            # further callbacks, for this fit only
-        train:bool=True,   # go through `dls.train`?
-        valid:bool|int=True, # go through `dls.valid`, if there is one? A number k: after each k-th epoch and the last
-        start_epoch:int=0, # the first epoch to train: epochs before it were trained in an earlier run
-    )->'Learner':
-        "Train for `n_epochs` epochs and validate after each."
-        self.n_epochs, self.fit_lr, self.step_count = n_epochs, lr if lr is not None else self.lr, 0
-        self.active = sorted([*self.cbs, *cbs], key=lambda cb: cb.order)
-        for cb in self.active: cb.learn = self
-        self.model.to(self.device)
-        self._during('fit', lambda: self._epochs(start_epoch, train, valid))
-        return self
+# %% ../nbs/05_learner.ipynb #148c65d0
+@patch
+def fit(self:Learner,
+    n_epochs:int=1,    # the number of the last epoch to train, plus 1
+    lr:float=None,     # learning rate of this fit; None: the learner's
+    cbs=(),            # further callbacks, for this fit only
+    train:bool=True,   # go through `dls.train`?
+    valid:bool|int=True, # go through `dls.valid`, if there is one? A number k: after each k-th epoch and the last
+    start_epoch:int=0, # the first epoch to train: epochs before it were trained in an earlier run
+)->'Learner':
+    "Train for `n_epochs` epochs and validate after each."
+    self.n_epochs, self.fit_lr, self.step_count = n_epochs, lr if lr is not None else self.lr, 0
+    self.active = sorted([*self.cbs, *cbs], key=lambda cb: cb.order)
+    for cb in self.active: cb.learn = self
+    self.model.to(self.device)
+    self._during('fit', lambda: self._epochs(start_epoch, train, valid))
+    return self
 
-    def validate(self,
-        cbs=(), # further callbacks
-        dl=None, # the loader to validate on; None: `dls.valid`
-    )->dict: # what the callbacks found
-        "Go through the validation data once, without learning."
-        dls, self.dls, history = self.dls, DataLoaders(None, dl if dl is not None else self.dls.valid), self.history
-        self.history = []
-        try: return self.fit(1, train=False, cbs=cbs).history[0]
-        finally: self.dls, self.history = dls, history
+@patch
+def validate(self:Learner,
+    cbs=(), # further callbacks
+    dl=None, # the loader to validate on; None: `dls.valid`
+)->dict: # what the callbacks found
+    "Go through the validation data once, without learning."
+    dls, self.dls, history = self.dls, DataLoaders(None, dl if dl is not None else self.dls.valid), self.history
+    self.history = []
+    try: return self.fit(1, train=False, cbs=cbs).history[0]
+    finally: self.dls, self.history = dls, history
 
-    def _during(self, name, body):
-        try:
-            self(f'before_{name}'); body(); self(f'after_{name}')
-        except {'batch': CancelBatch, 'epoch': CancelEpoch, 'fit': CancelFit}[name]: self(f'after_cancel_{name}')
-        finally: self._cleanup(f'cleanup_{name}')
+# %% ../nbs/05_learner.ipynb #83a62a9e
+@patch
+def _during(self:Learner, name, body):
+    try:
+        self(f'before_{name}'); body(); self(f'after_{name}')
+    except {'batch': CancelBatch, 'epoch': CancelEpoch, 'fit': CancelFit}[name]: self(f'after_cancel_{name}')
+    finally: self._cleanup(f'cleanup_{name}')
 
-    def _cleanup(self, event): # every callback cleans up, also when another's cleanup fails
-        errors = []
-        for cb in self.active:
-            try: getattr(cb, event, _nothing)()
-            except Exception as e: errors.append(e)
-        if errors: raise errors[0]
+@patch
+def _cleanup(self:Learner, event): # every callback cleans up, also when another's cleanup fails
+    errors = []
+    for cb in self.active:
+        try: getattr(cb, event, _nothing)()
+        except Exception as e: errors.append(e)
+    if errors: raise errors[0]
 
-    def _epochs(self, start, train, valid):
-        for self.epoch in range(start, self.n_epochs):
-            self.row = {'epoch': self.epoch}
-            self._during('epoch', lambda: self._epoch(train, valid))
-            self.history.append(self.row)
+@patch
+def _epochs(self:Learner, start, train, valid):
+    for self.epoch in range(start, self.n_epochs):
+        self.row = {'epoch': self.epoch}
+        self._during('epoch', lambda: self._epoch(train, valid))
+        self.history.append(self.row)
 
-    def _epoch(self, train, valid):
-        if train: self._pass(True, self.dls.train)
-        due = valid and ((self.epoch + 1) % int(valid) == 0 or self.epoch + 1 == self.n_epochs)
-        if due and self.dls.valid is not None: self._pass(False, self.dls.valid)
+@patch
+def _epoch(self:Learner, train, valid):
+    if train: self._pass(True, self.dls.train)
+    due = valid and ((self.epoch + 1) % int(valid) == 0 or self.epoch + 1 == self.n_epochs)
+    if due and self.dls.valid is not None: self._pass(False, self.dls.valid)
 
-    def _pass(self, training, dl):
-        self.training, self.dl, self.n_iter = training, dl, _length(dl)
-        self.model.train(training)
-        if hasattr(dl, 'set_epoch'): dl.set_epoch(self.epoch)
-        name = 'train' if training else 'validate'
-        self(f'before_{name}')
-        with torch.set_grad_enabled(training and any(getattr(cb, 'needs_grad', False) for cb in self.active)):
-            for self.iter, batch in enumerate(dl):
-                self.xb, self.yb, *_ = *(to_device(b, self.device) for b in batch), None
-                self._during('batch', self._batch)
-        self(f'after_{name}')
+# %% ../nbs/05_learner.ipynb #4a719c4a
+@patch
+def _pass(self:Learner, training, dl):
+    self.training, self.dl, self.n_iter = training, dl, _length(dl)
+    self.model.train(training)
+    if hasattr(dl, 'set_epoch'): dl.set_epoch(self.epoch)
+    name = 'train' if training else 'validate'
+    self(f'before_{name}')
+    with torch.set_grad_enabled(training and any(getattr(cb, 'needs_grad', False) for cb in self.active)):
+        for self.iter, batch in enumerate(dl):
+            self.xb, self.yb, *_ = *(to_device(b, self.device) for b in batch), None
+            self._during('batch', self._batch)
+    self(f'after_{name}')
 
-    def _batch(self):
-        self.loss = None
-        self.preds = self.model(self.xb)
-        self('after_predict')
-        if self.loss_func is not None and self.yb is not None: self.loss = self.loss_func(self.preds, self.yb)
-        self('after_loss')
-        if not self.training: return
-        self('backward'); self('before_step'); self('step'); self.step_count += 1; self('after_step')
+@patch
+def _batch(self:Learner):
+    self.loss = None
+    self.preds = self.model(self.xb)
+    self('after_predict')
+    if self.loss_func is not None and self.yb is not None: self.loss = self.loss_func(self.preds, self.yb)
+    self('after_loss')
+    if not self.training: return
+    self('backward'); self('before_step'); self('step'); self.step_count += 1; self('after_step')
 
 def _nothing(): pass
 
@@ -152,6 +164,7 @@ def _length(dl):
     try: return len(dl)
     except TypeError: return None
 
+# %% ../nbs/05_learner.ipynb #1ad93d1a
 def model_device(
     model:nn.Module, # any model
 )->torch.device:

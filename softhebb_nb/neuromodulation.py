@@ -276,6 +276,7 @@ def remember(self:Neuromodulator,
     if self._deltas is not None: self._path_before = self._path()
     return self
 
+# %% ../nbs/34_neuromodulation.ipynb #4664020d
 @patch
 def _score(self:Neuromodulator, model, data):
     layers = {name: m for name, m in model.named_modules() if isinstance(m, HebbLayer)}
@@ -290,6 +291,7 @@ def _score(self:Neuromodulator, model, data):
     self.dictionary.observe(model, data, list(layers), task)
     return {name: self.dictionary.counts(name, task) for name in layers}
 
+# %% ../nbs/34_neuromodulation.ipynb #2946ffd2
 @patch
 def _checked(self:Neuromodulator, scores, layers): # of a function of the user's
     for name, s in scores.items():

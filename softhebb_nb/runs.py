@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+from fastcore.basics import patch
 from torch import nn
 
 from .core import atomic_write, new_folder, write_json
@@ -149,34 +150,37 @@ class Run:
         file = self.folder/'log.json'
         return json.loads(file.read_text(encoding='utf-8')) if file.exists() else []
 
-    def save(self,
-        net:nn.Module,  # whose weights are saved
-        progress:dict,  # phase (number), epoch (epochs done in it), log, seconds
-        optimizer=None, # whose state is saved, too
-    ):
-        "Write a checkpoint over the last one, whole or not at all."
-        tensors = {f'net.{k}': v for k, v in net.state_dict().items()}
-        if optimizer is not None:
-            for i, state in optimizer.state_dict()['state'].items():
-                tensors.update({f'opt.{i}.{k}': torch.as_tensor(v) for k, v in state.items()})
-        steps = {name: m.steps for name, m in net.named_modules() if isinstance(m, HebbLayer)}
-        save_tensors(self.folder/'checkpoint.safetensors', tensors, dict(progress, steps=steps))
+# %% ../nbs/27_runs.ipynb #de3de842
+@patch
+def save(self:Run,
+    net:nn.Module,  # whose weights are saved
+    progress:dict,  # phase (number), epoch (epochs done in it), log, seconds
+    optimizer=None, # whose state is saved, too
+):
+    "Write a checkpoint over the last one, whole or not at all."
+    tensors = {f'net.{k}': v for k, v in net.state_dict().items()}
+    if optimizer is not None:
+        for i, state in optimizer.state_dict()['state'].items():
+            tensors.update({f'opt.{i}.{k}': torch.as_tensor(v) for k, v in state.items()})
+    steps = {name: m.steps for name, m in net.named_modules() if isinstance(m, HebbLayer)}
+    save_tensors(self.folder/'checkpoint.safetensors', tensors, dict(progress, steps=steps))
 
-    def load(self,
-        net:nn.Module, # gets the weights
-    ): # (progress, state of the optimizer), or `None` if there is no checkpoint yet
-        "Read the checkpoint."
-        file = self.folder/'checkpoint.safetensors'
-        if not file.exists(): return None
-        tensors, progress = load_tensors(file)
-        if not progress or 'phase' not in progress: raise ValueError(f'{file} is no checkpoint of a run: it does not say how far the run was')
-        load_weights(net, {k[4:]: v for k, v in tensors.items() if k.startswith('net.')}, file)
-        for name, m in net.named_modules():
-            if isinstance(m, HebbLayer): m.steps = progress['steps'][name]; m.renew_lr()
-        state = {}
-        for key, v in tensors.items():
-            if key.startswith('opt.'): _, i, name = key.split('.', 2); state.setdefault(int(i), {})[name] = v
-        return progress, state
+@patch
+def load(self:Run,
+    net:nn.Module, # gets the weights
+): # (progress, state of the optimizer), or `None` if there is no checkpoint yet
+    "Read the checkpoint."
+    file = self.folder/'checkpoint.safetensors'
+    if not file.exists(): return None
+    tensors, progress = load_tensors(file)
+    if not progress or 'phase' not in progress: raise ValueError(f'{file} is no checkpoint of a run: it does not say how far the run was')
+    load_weights(net, {k[4:]: v for k, v in tensors.items() if k.startswith('net.')}, file)
+    for name, m in net.named_modules():
+        if isinstance(m, HebbLayer): m.steps = progress['steps'][name]; m.renew_lr()
+    state = {}
+    for key, v in tensors.items():
+        if key.startswith('opt.'): _, i, name = key.split('.', 2); state.setdefault(int(i), {})[name] = v
+    return progress, state
 
 # %% ../nbs/27_runs.ipynb #72c99a81
 class OptimizerStateCB(Callback):

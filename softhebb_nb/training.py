@@ -365,6 +365,10 @@ def fused_adam(
     parameters = list(parameters)
     return torch.optim.Adam(parameters, lr=lr, fused=all(p.is_floating_point() and p.device.type in ('cpu', 'cuda') for p in parameters))
 
+def _feature_loaders(features, train, test, phase, seed, shape): # of a frozen body
+    return DataLoaders(FeatureLoader(features[0], train.y, phase.batch_size, True, seed, shape), FeatureLoader(features[1], test.y, 500, shape=shape))
+
+# %% ../nbs/25_training.ipynb #a49f8ef2
 def run_phase(
     net:Network,              # whole; trained in place
     phase:Phase,              # of `plan_phases`: which blocks learn, and how
@@ -399,13 +403,11 @@ def run_phase(
     if (train.y < 0).any(): raise ValueError(f'{train.name} has images without labels, and blocks {phase.blocks} learn from labels: name another --dataset-sup')
     cached = phase.mode == 'supervised' and first > 0 and not settings.augmentation and not settings.noise_std
     part = net.part(first) if cached else net
-    if cached:
+    if not cached: dls = make_loaders(train, test, settings, device, f'phase {number}')
+    else:
         features = [compute_features(net.part(0, first), d, dtype=feature_dtype, folder=folder, device=device, cbs=[progress(f'features of {d.name}'), *extra])
                     for d, extra in zip((train, test), feature_cbs or ((), ()))]
-        shape = net.plans[first].in_shape if net.plans else (-1,)
-        dls = DataLoaders(FeatureLoader(features[0], train.y, phase.batch_size, True, derive_seed(seed, f'phase {number}'), shape),
-                          FeatureLoader(features[1], test.y, 500, shape=shape))
-    else: dls = make_loaders(train, test, settings, device, f'phase {number}')
+        dls = _feature_loaders(features, train, test, phase, derive_seed(seed, f'phase {number}'), net.plans[first].in_shape if net.plans else (-1,))
     hebbian = {net.blocks[i].layer: f'block {i}' for i in phase.blocks if net.blocks[i].hebbian}
     backprop = [TrainCB(), ParamScheduler('lr', halving_schedule(phase.epochs, phase.lr), per='epoch')] if len(hebbian) < len(phase.blocks) else []
     learners = [*backprop, *([HebbianCB(), LayerReportCB(hebbian, verbose)] if hebbian else [])]

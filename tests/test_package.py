@@ -322,6 +322,18 @@ def test_internal_links_and_images_exist():
     assert not problems, '\n'.join(problems)
 
 
+def test_outputs_hold_no_errors():
+    "What readers see ran without an error, without a warning, and is not left over from a run that failed."
+    problems = []
+    for path in NOTEBOOKS:
+        for number, cell in enumerate(json.loads(path.read_text(encoding='utf-8'))['cells'], 1):
+            for output in cell.get('outputs', []):
+                text = ''.join(output.get('text', []))
+                if output['output_type'] == 'error' or output.get('name') == 'stderr' or 'Traceback (most recent call last)' in text:
+                    problems.append(f'{path.name} cell {number}: {text[:200]}')
+    assert not problems, '\n'.join(problems)
+
+
 def test_outputs_need_no_network():
     "Widgets and scripts in outputs make Quarto load code from other hosts."
     problems = []
