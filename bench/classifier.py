@@ -26,7 +26,7 @@ def main():
     args = p.parse_args()
     torch.manual_seed(0)
     n = max(640, int(args.images * args.share))
-    settings = dataset_settings('CIFAR10_50', n_epochs=args.epochs, print_freq=args.epochs)
+    settings = dataset_settings('CIFAR10_50', epochs=args.epochs, print_freq=args.epochs)
     data = Images(torch.randint(256, (n, 3, 32, 32), dtype=torch.uint8), torch.arange(n) % 10, [str(i) for i in range(10)])
     small = data[torch.arange(100)]
     plans = plan_network(get_preset(args.preset), settings)

@@ -54,14 +54,14 @@ class KernelStats:
     def variance(self,
         layer:str, # name of the layer
     )->torch.Tensor: # (kernels,); NaN for fewer than two values
-        "Unbiased variance of each kernel's values."
+        "Unbiased variance of each kernel's values; `ValueError` for an unknown layer."
         if layer not in self.n: raise unknown_name('layer', layer, self.n)
         return self.squares[layer] / (self.n[layer] - 1) if self.n[layer] > 1 else torch.full_like(self.squares[layer], math.nan)
 
     def merge(self,
         other:'KernelStats', # of other values of the same kernels
     )->'KernelStats':
-        "Take in what another one has seen."
+        "Take in what another one has seen; `ValueError` if a layer has another number of kernels there."
         for layer, n in other.n.items():
             if layer in self.n and self.mean[layer].shape != other.mean[layer].shape:
                 raise ValueError(f'layer {layer!r} has {len(self.mean[layer])} kernels here and {len(other.mean[layer])} there')
@@ -73,7 +73,7 @@ def kernel_layers(
     model:nn.Module, # any model
     which=None,      # names, types or a function, as for `pick_modules`; None: all layers with kernels
 )->dict: # name and module
-    "The layers of a model that have a `weight` of two or more dimensions."
+    "The layers of a model that have a `weight` of two or more dimensions; `ValueError` for a named layer without kernels."
     def has_kernels(name, module): return isinstance(getattr(module, 'weight', None), torch.Tensor) and module.weight.dim() > 1
     if which is None: return pick_modules(model, has_kernels)
     picked = pick_modules(model, which)
@@ -90,7 +90,7 @@ def _some_kernels(weight): # slices of kernels whose weights fit in the processo
 def measure_change(
     weight:torch.Tensor, # (kernels, …), now
     before:torch.Tensor, # the same shape, at the start of the interval; becomes `weight`
-    p:float=2.,          # exponent of the norm that the radius is
+    lebesgue_p:float=2., # exponent of the norm that the radius is
 )->tuple: # (norm of the change, its mean entry, radius of the weight), each (kernels,), in single precision or more
     "Size and mean of each kernel's change, in one pass through the memory."
     order = sorted(range(1, weight.dim()), key=lambda d: -weight.stride(d))  # as it lies in memory: then flattening copies nothing
@@ -101,7 +101,7 @@ def measure_change(
         change = rows[part].to(dtype) - old[part].to(dtype)
         torch.linalg.vector_norm(change, dim=1, out=norm[part])
         torch.mean(change, 1, out=mean[part])
-        radius[part] = torch.linalg.vector_norm(rows[part].to(dtype), ord=p, dim=1)
+        radius[part] = torch.linalg.vector_norm(rows[part].to(dtype), ord=lebesgue_p, dim=1)
         old[part] = rows[part]
     if old.data_ptr() != before.data_ptr(): before.copy_(weight.detach())  # it lay otherwise in memory, and flattening copied
     return norm, mean, radius
@@ -182,7 +182,7 @@ INTERVAL_UNITS = ('batch', 'images', 'epoch', 'task')
 STREAMS = ('path', 'net', 'signed', 'std', 'variance', 'radius', 'wins', 'hebbian', 'anti_hebbian', 'decay')
 
 class WeightDeltas(Callback):
-    "Watches the weights of each kernel change, in any training, with bounded memory."
+    "Watches the weights of each kernel change, in any training, with bounded memory; `ValueError` for an interval or a number of points that cannot be."
     order = -5  # before those who act on what it finds
     def __init__(self,
         model:nn.Module,        # names are those in this model; it may be trained whole or in parts that share its layers
@@ -362,7 +362,7 @@ def end_task(self:WeightDeltas,
 def task(self:WeightDeltas,
     name:str=None, # of the task; None: its number
 ):
-    "A block of code in which all fits belong to one task."
+    "A block of code in which all fits belong to one task; `RuntimeError` inside another."
     if self._in_task: raise RuntimeError('a task is open already: tasks follow one another')
     self._in_task = True
     try: yield self
@@ -375,7 +375,7 @@ def task(self:WeightDeltas,
 def values(self:WeightDeltas,
     stream:str, # one of `STREAMS`
 )->dict: # layer -> (kernels,)
-    "A stream by its name, up to the end of the last interval."
+    "A stream by its name, up to the end of the last interval; `ValueError` for an unknown stream."
     if stream not in STREAMS: raise unknown_name('stream', stream, STREAMS)
     if self._stored is not None: return self._stored[stream]
     return {name: self._value(stream, name) for name in self.modules}
@@ -436,7 +436,7 @@ def frame(self:WeightDeltas)->pd.DataFrame: # columns layer, kernel, intervals a
 
 @patch
 def curves(self:WeightDeltas)->pd.DataFrame: # columns layer, images and those of `CURVES`
-    "Each layer through time: mean change and radius of its kernels, shares that have converged and that won nothing, competition, parts of the change."
+    "Each layer through time: mean change and radius of its kernels, shares that have converged and that won nothing, competition, parts of the change; `ValueError` before anything was recorded."
     tables = self._tables if self._stored is not None else {name: c.table() for name, c in self._curves.items()}
     frames = [pd.DataFrame(table.numpy(), columns=['images', *CURVES]).assign(layer=name) for name, table in tables.items() if len(table)]
     if not frames: raise ValueError('nothing was recorded yet: pass these deltas to Learner.fit as a callback first')
@@ -458,7 +458,7 @@ def save(self:WeightDeltas,
 def load(cls:WeightDeltas,
     path:str|Path, # of a file that `save` wrote
 )->WeightDeltas: # to be read, not to be trained with
-    "Read what was saved."
+    "Read what was saved; `ValueError` for another kind of file."
     tensors, about = load_tensors(path)
     if not isinstance(about, dict) or about.get('kind') != 'WeightDeltas': raise ValueError(f'{path} was not written by WeightDeltas.save')
     self = cls.__new__(cls)
@@ -495,7 +495,7 @@ def receptive_field(
     module:nn.Module, # whose output is meant
     shape:tuple,     # of one input: (channels, height, width)
 )->ReceptiveField:
-    "Which pixels of the input each position of a module's output sees."
+    "Which pixels of the input each position of a module's output sees; `ValueError` for a module that does not run."
     calls = []
     leaves = [m for m in model.modules() if next(m.children(), None) is None]
     def note(hook, m, inputs, output): calls.append((m, inputs[0].shape, output.shape))
@@ -528,7 +528,7 @@ class TopImages:
     columns: torch.Tensor  # the same, across
 
 class Activations(Callback):
-    "How active the kernels of each layer are on images that run through the model in a `with` block, a pass of the Learner, or `run`."
+    "How active the kernels of each layer are on images that run through the model in a `with` block, a pass of the Learner, or `run`; `ValueError` for an unknown reduction or place."
     def __init__(self,
         model:nn.Module,   # any model
         layers=None,       # which layers, as for `kernel_layers`; None: all with kernels
@@ -606,7 +606,7 @@ def boxes(self:Activations,
     layer:str,        # name of the layer
     shape:tuple=None, # of one image; None: of those that `run` saw
 )->torch.Tensor: # (kernels, top, 4): top, left, bottom, right in pixels of the image
-    "The patches that drove the kernels most."
+    "The patches that drove the kernels most; `ValueError` for a layer without best images, or without the shape of an image."
     if layer not in self.top: raise unknown_name('layer', layer, self.top, '(Activations(..., top=9) keeps the best images, and run(images) finds them)')
     shape = self.shape if shape is None else shape
     if shape is None or len(shape) != 3: raise ValueError(f'shape={shape}: give the (channels, height, width) of an image')
@@ -630,7 +630,7 @@ def patches(self:Activations,
 
 # %% ../nbs/30_capture.ipynb #1d327931
 class SemanticDictionary:
-    "For each layer, which kernels are most often among the most active, by task and class."
+    "For each layer, which kernels are most often among the most active, by task and class; `ValueError` for a `k` or a way to rank that cannot be."
     def __init__(self,
         k:float|int=.3,   # how many count as most active: a share (a float up to 1.) or a number (an int)
         by:str='count',   # "count": how often a kernel was among them; "sum": its summed activity there
@@ -653,7 +653,7 @@ class SemanticDictionary:
         classes,              # names of the classes
         task:str='all',       # to which the images belong
     ):
-        "Take in a batch."
+        "Take in a batch; `ValueError` if classes or kernels are not those of the batches before."
         classes, n = [str(c) for c in classes], activity.shape[1]
         if self.classes.setdefault(task, classes) != classes: raise ValueError(f'task {task!r} has the classes {self.classes[task]}, got {classes}')
         tables, images = self.tables.setdefault(task, {}), self.images.setdefault(task, {})
@@ -707,7 +707,7 @@ def counts(self:SemanticDictionary,
     task:str=None, # None: all, summed
     cls:str=None,  # name of a class; None: all, summed
 )->torch.Tensor: # (kernels,)
-    "How often (or how strongly) each kernel was among the most active."
+    "How often (or how strongly) each kernel was among the most active; `ValueError` for an unknown task, class or layer."
     tasks, total = self._task(task), 0
     if cls is not None and not any(str(cls) in self.classes[t] for t in tasks): raise unknown_name('class', str(cls), [c for t in tasks for c in self.classes[t]])
     for t in tasks:
@@ -740,7 +740,7 @@ def mask(self:SemanticDictionary,
 def merge(self:SemanticDictionary,
     other:SemanticDictionary, # of the same k and way to rank
 )->SemanticDictionary:
-    "Take in what another dictionary has counted: tasks that both have are summed by the names of their classes."
+    "Take in what another dictionary has counted: tasks that both have are summed by the names of their classes; `ValueError` if the two count in different ways or different layers."
     if (self.k, self.by) != (other.k, other.by): raise ValueError(f'k and by differ: {self.k}, {self.by!r} here, {other.k}, {other.by!r} there')
     for task in self.tables.keys() & other.tables.keys():
         for layer in self.tables[task].keys() & other.tables[task].keys():
@@ -770,7 +770,7 @@ def to_json(self:SemanticDictionary,
 def from_json(cls:SemanticDictionary,
     path:str|Path, # of a file that `to_json` wrote
 )->SemanticDictionary:
-    "Read a dictionary."
+    "Read a dictionary; `ValueError` for another kind of file."
     try: about = json.loads(Path(path).read_text(encoding='utf-8'))
     except ValueError as e: raise ValueError(f'{path} is no JSON: {e}') from None
     if not isinstance(about, dict) or about.get('kind') != 'SemanticDictionary': raise ValueError(f'{path} was not written by SemanticDictionary.to_json')

@@ -37,10 +37,10 @@ class CommandParser(argparse.ArgumentParser):
     ):
         super().__init__(name, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, description=description)
     def error(self, message): # what argparse has to say
-        "An exception instead of the end of the process."
+        "A `ValueError` instead of the end of the process."
         raise ValueError(message)
     def parse_args(self, args=None): # list of arguments; None: those of the command line
-        "Parse all arguments; load the file of `--presets`, and check the name of `--preset`."
+        "Parse all arguments; load the file of `--presets`, and check the name of `--preset`; `ValueError` for an unknown option, value or preset."
         known, rest = self.parse_known_args(args)
         flags = [o for a in self._actions for o in a.option_strings if o.startswith('--')]
         for r in rest: raise unknown_name('option', r.split('=')[0], flags) if r.startswith('-') else ValueError(f'unexpected argument {r!r}')
@@ -52,14 +52,11 @@ def one_of(
     kind:str, # what is chosen: for the error
     choices,  # function that returns the names: they are looked up when the flag is read
 ): # function for `type=`
-    "A type of flag: one of some names; another is an error that offers the nearest."
-    def check(name):
-        if name not in choices(): raise unknown_name(kind, name, choices())
+    "A type of flag: one of some names; `argparse.ArgumentTypeError` for another, which offers the nearest."
+    def check(name): # argparse shows a ValueError in words of its own, and this error as it stands
+        if name not in choices(): raise argparse.ArgumentTypeError(str(unknown_name(kind, name, choices())))
         return name
-    def convert(name): # argparse turns ValueErrors into a text of its own, and leaves other exceptions alone
-        try: return check(name)
-        except ValueError as e: raise argparse.ArgumentTypeError(str(e)) from None
-    return convert
+    return check
 
 def _switch(text):
     values = {'yes': True, 'true': True, 't': True, 'y': True, '1': True, 'no': False, 'false': False, 'f': False, 'n': False, '0': False}
@@ -123,7 +120,7 @@ DEMO = dict(preset='3SoftHebbCnnMNIST', dataset_unsup='MNIST5k_1', dataset_sup='
 def make_plan(
     args:argparse.Namespace, # of `train_parser`; perhaps with `overrides` of a search's trial, of which those without a place are errors if `strict`
 )->dict: # args, unsup, sup (`DatasetSettings`), specs (`BlockSpec`s), blocks (`BlockPlan`s), phases (`Phase`s)
-    "What a training will do."
+    "What a training will do; `ValueError` for settings that do not fit together."
     args = argparse.Namespace(**vars(args))
     if args.presets: load_presets(args.presets)
     if args.preset is None:
@@ -168,7 +165,7 @@ def train_network(
     phases:list,  # of `Phase`
     data:dict,    # "unsup" and "sup": (settings, images to train on, images to test on)
     run:Run=None, # gets checkpoints; None: nothing is saved
-    progress:dict=None, # of a checkpoint to go on from
+    status:dict=None,   # of a checkpoint to go on from
     state:dict=None,    # of the optimizer, from the same checkpoint
     device=None,        # where to train; None: where the network is
     quiet:bool=False,   # no progress?
@@ -176,15 +173,15 @@ def train_network(
     cbs=(),       # further callbacks of every phase, for example `ReportCB`
 )->dict: # log, phases (each with its seconds and images_per_second), neuron_labels and neuron_evidence (accuracies)
     "Train a network phase by phase."
-    progress = progress or dict(phase=0, epoch=0, log=[], seconds=0., done=[])
-    log, done, votes = progress['log'], list(progress.get('done', [])), None
+    status = status or dict(phase=0, epoch=0, log=[], seconds=0., done=[])
+    log, done, votes = status['log'], list(status.get('done', [])), None
     bar = partial(ProgressCB, lines=not quiet, disable=True if quiet else None)
     hebbian = {i: layer for i, layer in net.hebbian_layers().items() if not layer.supervised}
     for number, phase in enumerate(phases):
-        if number < progress['phase'] or (number == progress['phase'] and progress['epoch'] >= phase.epochs): continue
+        if number < status['phase'] or (number == status['phase'] and status['epoch'] >= phase.epochs): continue
         settings, train, test = data['unsup' if phase.mode == 'unsupervised' else 'sup']
-        resumed = number == progress['phase']
-        start_epoch, before = (progress['epoch'], progress['seconds']) if resumed else (0, 0.)
+        resumed = number == status['phase']
+        start_epoch, before = (status['epoch'], status['seconds']) if resumed else (0, 0.)
         phase_cbs, feature_cbs = list(cbs), ()
         if resumed and state: phase_cbs.append(OptimizerStateCB(state))
         if run is not None: phase_cbs.append(CheckpointCB(run, net, number, phase.summary(), log, seconds=before, extra=dict(done=done)))
@@ -211,7 +208,7 @@ def _neuron_readings(net, hebbian, votes, sup):
 
 # %% ../nbs/29_cli.ipynb #d9b54dd4
 def _open_run(args, plan, config, net):
-    "(run, progress, optimizer state): a new run, or the one that --resume goes on with; the network gets the weights."
+    "(run, status, optimizer state): a new run, or the one that --resume goes on with; the network gets the weights."
     name = args.model_name or plan['args'].preset
     last = Run.latest(args.runs_dir, name) if args.resume else None
     weights = getattr(args, 'weights', None) or (last and (last.folder, args.resume))
@@ -262,10 +259,10 @@ def train_plan(
     set_seed(args.seed)
     net = build_network(plan['blocks'], args.seed).to(device)
     precision = set_precision(net, args.precision)
-    run, progress, state = _open_run(args, plan, _config(plan), net) if first else (None, None, None)
-    if process_count() > 1: run, progress, state = _follow(run, progress, state, net)
+    run, status, state = _open_run(args, plan, _config(plan), net) if first else (None, None, None)
+    if process_count() > 1: run, status, state = _follow(run, status, state, net)
     if run is not None and not quiet: print(f'run folder {run.folder}', flush=True)
-    trained = train_network(net, plan['phases'], data, run, progress, state, device, quiet, cbs=cbs)
+    trained = train_network(net, plan['phases'], data, run, status, state, device, quiet, cbs=cbs)
     result = dict(_final(trained, net, data, args), **_speed(trained, precision, device, plan, args))
     if args.compare: result['comparison'] = compare_with_controls(plan, data, result, device, quiet)
     if run is not None: _save_result(run, net, result, trained['log'], args)
@@ -283,12 +280,12 @@ def train_command(
     return result
 
 # %% ../nbs/29_cli.ipynb #367c5bc6
-def _follow(run, progress, state, net): # the other processes go on where the first one does
-    found = [progress, {i: {k: v.cpu() for k, v in s.items()} for i, s in (state or {}).items()}]
+def _follow(run, status, state, net): # the other processes go on where the first one does
+    found = [status, {i: {k: v.cpu() for k, v in s.items()} for i, s in (state or {}).items()}]
     torch.distributed.broadcast_object_list(found)
     with torch.no_grad():
         for tensor in net.state_dict().values(): torch.distributed.broadcast(tensor, 0)
-    if process_rank() == 0: return run, progress, state
+    if process_rank() == 0: return run, status, state
     for name, m in net.named_modules():
         if isinstance(m, HebbLayer):
             if found[0]: m.steps = found[0]['steps'][name]
@@ -364,7 +361,7 @@ def compare_with_controls(
     if not isinstance(train, ImageFiles):  # pixels of images that fit in memory
         start = time.time()
         pixels = [d.x.flatten(1).to(device).float()/(255 if d.x.dtype == torch.uint8 else 1) for d in (train, test)]
-        probe = linear_probe(pixels[0], train.y.to(device), pixels[1], test.y.to(device), len(train.classes), sup.n_epochs, sup.batch_size, dropout=0., seed=seed)
+        probe = linear_probe(pixels[0], train.y.to(device), pixels[1], test.y.to(device), len(train.classes), sup.epochs, sup.batch_size, dropout=0., seed=seed)
         rows.append(dict(name='raw pixels', test_accuracy=probe['valid_accuracy'], seconds=round(time.time() - start, 2)))
         if not quiet: print(f"control: raw pixels {_percent(probe['valid_accuracy'])}", flush=True)
     twin = plan_network(backprop_twin(plan['specs']), replace(sup, out_channels=len(train.classes)))
@@ -420,7 +417,7 @@ def _trial_args(args, trial, folder=None, weights=None, strict=True):
 def plan_search(
     args:argparse.Namespace, # of `search_parser`
 )->tuple: # (plan of the network itself, trials, are misplaced settings errors?)
-    "What a search will do; every trial's plan is made once, so that an error shows before anything starts."
+    "What a search will do; every trial's plan is made once, so that an error shows before anything starts; `ValueError` names the trial."
     named = args.config in SEARCHES or not args.config.endswith(('.toml', '.json'))
     base = make_plan(_trial_args(args, dict(name='', overrides={})))
     for i in args.block or []:
@@ -466,7 +463,7 @@ def _start_weights(args, plan): # of a run that all trials start from
     return str(run.folder.resolve()), args.resume
 
 def _small(trial):
-    def less(s): return dict(trial['overrides'].get(s, {}), training_sample=200, n_epochs=1)
+    def less(s): return dict(trial['overrides'].get(s, {}), training_sample=200, epochs=1)
     return dict(trial, overrides=dict(trial['overrides'], dataset_unsup=less('dataset_unsup'), dataset_sup=less('dataset_sup')))
 
 # %% ../nbs/29_cli.ipynb #aa730155
@@ -536,7 +533,7 @@ def post_hoc_parser()->argparse.ArgumentParser:
 def plan_post_hoc(
     args:argparse.Namespace, # of `post_hoc_parser`
 )->dict: # a plan as of `make_plan`, with three phases, and `twin`: the blocks for backprop
-    "What a measurement of the post-hoc loss will do."
+    "What a measurement of the post-hoc loss will do; `ValueError` for a network without Hebbian blocks or without a classifier."
     train = vars(train_parser().parse_args([]))
     plan = make_plan(argparse.Namespace(**{**train, **{k: v for k, v in vars(args).items() if k in train}}))
     hebbian = [b.id for b in plan['blocks'] if not b.layer.supervised]

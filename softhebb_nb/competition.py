@@ -23,7 +23,7 @@ def compete_rows(
     ranking_param:int=3,  # the rank, counted from 1, that "hardkrotov" and krotov_mode 1 and 2 push away
     krotov_mode:int=0,    # "softkrotov": 0 negates all losers; 1 multiplies, 2 sets the neuron of that rank to -delta
 )->tuple: # (post-synaptic activity (competitions, neurons), index of the winner (competitions,))
-    "Post-synaptic activity after competition among the columns of each row (Krotov and Hopfield, 2019; Moraitis et al., 2022; Journé et al., 2023, section 3)."
+    "Post-synaptic activity after competition among the columns of each row (Krotov and Hopfield, 2019; Moraitis et al., 2022; Journé et al., 2023, section 3); `ValueError` for an unknown rule or mode, or a rank that no neuron has."
     if rule not in RULES: raise unknown_name('rule', rule, RULES)
     if krotov_mode not in (0, 1, 2): raise ValueError(f'krotov_mode {krotov_mode!r}: it is 0, 1 or 2')
     ranked = rule == 'hardkrotov' or (rule == 'softkrotov' and krotov_mode)
@@ -95,7 +95,7 @@ ACTIVATIONS = {'triangle': Triangle, 'repu': RePU, 'relu': lambda _: nn.ReLU(), 
 def get_activation(
     spec:str|None, # for example "relu", "triangle_0.7", "softmax_5"; None or "" for none
 )->nn.Module|None:
-    "The activation function that a name, and a parameter behind an underscore, stand for."
+    "The activation function that a name, and a parameter behind an underscore, stand for; `ValueError` for an unknown name or a parameter that is no number."
     if not spec: return None
     name, _, parameter = spec.partition('_')
     if name not in ACTIVATIONS: raise unknown_name('activation', name, ACTIVATIONS, f'(in {spec!r})')

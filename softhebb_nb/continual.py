@@ -48,7 +48,7 @@ def split_classes(
     per_task:int,     # classes a task; the last task gets what is left
     seed:int=None,    # shuffles the classes; None: in their order
 )->list: # of lists, for `TaskSequence.from_classes`
-    "Cut the classes of a data set into tasks."
+    "Cut the classes of a data set into tasks; `ValueError` for a name of a class that there is not, or fewer than 1 a task."
     classes = list(range(classes)) if isinstance(classes, int) else list(classes)
     if per_task < 1: raise ValueError(f'{per_task} classes a task: take at least 1')
     if seed is not None: classes = [classes[i] for i in np.random.default_rng(derive_seed(seed, 'classes')).permutation(len(classes))]
@@ -59,7 +59,7 @@ def match_images(
     data:Images, # with 1 or 3 channels
     shape:tuple, # (channels, height, width)
 )->Images: # bytes stay bytes
-    "The images in this size and with so many channels (1 or 3)."
+    "The images in this size and with so many channels (1 or 3); `ValueError` for channels that cannot become each other."
     (channels, *size), x = shape, data.x
     if list(x.shape[2:]) != size:
         parts = [F.interpolate(part.float(), size, mode='bilinear', antialias=True, align_corners=False) for part in x.split(4096)]
@@ -84,7 +84,7 @@ def _task(train, test, classes, samples, test_samples, seed):
 
 # %% ../nbs/33_continual.ipynb #2954dc91
 class TaskSequence:
-    "Tasks in the order in which they come, and a number for each class of the stream."
+    "Tasks in the order in which they come, and a number for each class of the stream; `ValueError` for no task, or images of several sizes."
     def __init__(self,
         tasks, # `Task`s whose images all have the same shape
     ):
@@ -125,7 +125,7 @@ def from_classes(cls:TaskSequence,
     download:bool=True,    # download what is missing?
     validation:bool=False, # 20 % of the training images in the place of the test images?
 )->TaskSequence:
-    "Tasks that are classes of one data set."
+    "Tasks that are classes of one data set; `ValueError` for classes that are no lists."
     train, test, limit = _sources(dataset, folder, download, validation)
     for task in classes:
         if isinstance(task, (int, str)) or not len(task): raise ValueError(f'classes {classes!r}: give a list of classes for each task, for example [[7, 2], [0, 1]]')
@@ -161,7 +161,7 @@ SCENARIOS = ('task', 'domain', 'class')
 HEADS = {'multi': ('task',), 'single': ('class', 'domain'), 'ncm': ('class', 'task', 'domain')}  # head -> scenarios, the default first
 
 class Readout(nn.Module):
-    "Turns features into a score for each column, and knows which columns stand for which classes of which task."
+    "Turns features into a score for each column, and knows which columns stand for which classes of which task; `ValueError` for an unknown head or scenario, or a pair that cannot be."
     def __init__(self,
         tasks:TaskSequence, # whose classes are to be told apart
         features:int,       # how many there are
@@ -290,7 +290,7 @@ def cl_metrics(
     R,             # (tasks, tasks): accuracy on task j after learning task i; NaN where it is not known
     baseline=None, # (tasks,) accuracy on each task before anything was learned, for `fwt`
 )->dict: # acc, bwt, fwt, forgetting, learning; NaN where the matrix does not say
-    r"""The usual measures of continual learning, for tasks numbered 1 to T:
+    r"""The usual measures of continual learning, for tasks numbered 1 to T; `ValueError` for a matrix that is not square, or a baseline of another length:
 
     - `acc`, average accuracy: $\frac1T\sum_{j=1}^{T} R_{T,j}$ (Lopez-Paz and Ranzato 2017)
     - `bwt`, backward transfer: $\frac1{T-1}\sum_{j=1}^{T-1} (R_{T,j} - R_{j,j})$ (the same): what later tasks did to earlier ones
@@ -322,7 +322,7 @@ class TaskCallback(Callback):
 
 # %% ../nbs/33_continual.ipynb #606987db
 class Reservoir:
-    "A memory for images that holds a uniform sample of all that it was shown (Vitter 1985, algorithm R)."
+    "A memory for images that holds a uniform sample of all that it was shown (Vitter 1985, algorithm R); `ValueError` for a capacity below 1."
     def __init__(self,
         capacity:int, # images
         seed:int=0,   # of the choice of images
@@ -364,8 +364,8 @@ class PenaltyCB(TaskCallback):
     order, factor = -5, 1.
     def __init__(self,
         strength:float,  # c (EWC: λ); nothing is held when it is 0
-        images:int=500,  # of each task, that importance is measured on
-    ): self.strength, self.images, self._importance, self._anchor = strength, images, {}, {}
+        samples:int=500, # of each task, that importance is measured on
+    ): self.strength, self.samples, self._importance, self._anchor = strength, samples, {}, {}
 
     def _parameters(self): return {name: p for name, p in self.continual.whole.named_parameters() if p.requires_grad}
     def after_loss(self):
@@ -378,7 +378,7 @@ class PenaltyCB(TaskCallback):
     def end_task(self):
         "Measure how much each weight mattered for the task, and hold it where it is now."
         model, found = self.continual.whole.eval(), {}
-        data = take_samples(self.continual.data, self.images, derive_seed(self.continual.seed, 'importance', self.continual.number))
+        data = take_samples(self.continual.data, self.samples, derive_seed(self.continual.seed, 'importance', self.continual.number))
         size = sum(p.numel() for p in self._parameters().values())
         for x, columns in DeviceLoader(data, max(1, min(128, 2**25 // size)), device=self.continual.device):
             for name, value in self.measure(model, x, columns).items(): found[name] = found.get(name, 0) + value/len(data)
@@ -480,7 +480,7 @@ def _split_network(net): # (body, dropout of the classifier)
 
 # %% ../nbs/33_continual.ipynb #1a4e2afd
 class ContinualLearner:
-    "Learns a stream of tasks with a copy of a network, and tests every task after each."
+    "Learns a stream of tasks with a copy of a network, and tests every task after each; `ValueError` for an unknown name of a choice."
     def __init__(self,
         net:nn.Module,          # a `Network`, whose classifier is replaced by the head, or any module that puts out features
         head:str='multi',       # one of `HEADS`
@@ -493,7 +493,7 @@ class ContinualLearner:
         lr:float=1e-3,          # learning rate where backprop trains body and head together (Adam)
         head_lr:float=3e-3,     # learning rate of a linear head on features that stand still (Adam)
         head_epochs:int=10,     # of a linear head on features that stand still, for each task
-        head_batch:int=64,      # batch size of its training
+        head_batch_size:int=64, # batch size of its training
         order:str='successive', # Hebbian blocks of a `Network` learn one after the other; "together": all in the same pass
         memory:int=200,         # images that "replay" keeps
         strength:float=None,    # of the penalty of "ewc", "si", "mas"; None: as in `PENALTIES`
@@ -510,7 +510,7 @@ class ContinualLearner:
         self.device = torch.device(device) if device is not None else next((t.device for t in (*net.parameters(), *net.buffers())), torch.device('cpu'))
         self.net.to(self.device)
         self.head, self.batchnorm, self.strategy, self.scenario, self.seed = head, batchnorm, strategy, scenario or HEADS[head][0], seed
-        self.epochs, self.batch_size, self.lr, self.head_lr, self.head_epochs, self.head_batch, self.order = epochs, batch_size, lr, head_lr, head_epochs, head_batch, order
+        self.epochs, self.batch_size, self.lr, self.head_lr, self.head_epochs, self.head_batch_size, self.order = epochs, batch_size, lr, head_lr, head_epochs, head_batch_size, order
         self.memory_size, self.probe_images, self.name, self.feature_dtype, self.quiet = memory, probe_images, name or strategy, feature_dtype, quiet
         self.body, self.dropout = _split_network(self.net)
         self.hebbian = [m for m in self.body.modules() if isinstance(m, HebbLayer)]
@@ -602,7 +602,7 @@ def _stages(self:ContinualLearner):
 def _learn_head(self:ContinualLearner, data, t):
     features = compute_features(self.body, data, 500, self.feature_dtype, device=self.device)
     if self.head == 'ncm': self.readout.set_means(features, data.y.to(self.device)); return
-    loader = FeatureLoader(features, data.y, self.head_batch, True, derive_seed(self.seed, 'head', t))
+    loader = FeatureLoader(features, data.y, self.head_batch_size, True, derive_seed(self.seed, 'head', t))
     Learner(nn.Sequential(self.whole.dropout, self.readout), DataLoaders(loader), self.readout.loss, self.head_lr, fused_adam, [TrainCB(), SeedCB(self.seed, 'head', t)],
             self.device).fit(self.head_epochs)
 
@@ -697,7 +697,7 @@ def settings(self:ContinualLearner)->dict: # what json can write
         for key in ('training', 'steps', 'decay_steps', 'pending', 'training_blocks'): m.pop(key, None)
     net = dict(structure=_digest(modules), weights=_tensor_digest(*self.net.state_dict().values()),
                layers=[f'{type(m).__name__} {m.extra_repr()}' for m in self.net.modules() if isinstance(m, (HebbLayer, nn.Linear, nn.Conv2d))])
-    names = ('name', 'head', 'scenario', 'strategy', 'batchnorm', 'epochs', 'batch_size', 'lr', 'head_lr', 'head_epochs', 'head_batch', 'order', 'memory_size',
+    names = ('name', 'head', 'scenario', 'strategy', 'batchnorm', 'epochs', 'batch_size', 'lr', 'head_lr', 'head_epochs', 'head_batch_size', 'order', 'memory_size',
              'strength', 'probe_images', 'dropout')
     return dict({k: getattr(self, k) for k in names}, net=net, feature_dtype=str(self.feature_dtype), callbacks=[_settings(cb) for cb in self.callbacks])
 
@@ -708,7 +708,7 @@ def _key(result): return _digest([result['config'], result['data'], result['code
 def read_result(
     path:str|Path, # of a finished run
 )->dict:
-    "The result of a run, checked: it is the run that its name says, and no row is missing."
+    "The result of a run, checked: it is the run that its name says, and no row is missing; `ValueError` says what does not hold."
     path = Path(path)
     try: result = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as e: raise ValueError(f'{path} is no result of a continual run: {e}') from e
@@ -737,7 +737,7 @@ def accuracy_matrix(
     reading:str=None,  # one of `SCENARIOS`; None: the run's own scenario
     kind:str='R',      # "R": the head; "probe": fresh linear probes on the features
 )->np.ndarray: # (tasks, tasks), NaN in rows that the run does not have (joint training has only the last)
-    "Accuracy on task j after learning task i."
+    "Accuracy on task j after learning task i; `ValueError` for an unknown reading."
     reading, T = reading or result['config']['scenario'], len(result['tasks'])
     if reading not in result['baseline'][kind]: raise unknown_name('reading', reading, result['baseline'][kind], '(of this run)')
     R = np.full((T, T), np.nan)
@@ -804,7 +804,7 @@ def fit(self:ContinualLearner,
     skip_1:str|Path=None, # a checkpoint after task 1, or a trained model: start at task 2
     reuse:bool=False,     # give back the result of the same run if it is there, instead of refusing?
 )->dict: # the result; see `accuracy_matrix` and `result_metrics`
-    "Learn the tasks one after the other. A learner learns one stream."
+    "Learn the tasks one after the other. A learner learns one stream; `RuntimeError` for a second stream, `FileExistsError` for a run that is finished, `ValueError` for `skip_1` without a second task."
     if hasattr(self, 'result'): raise RuntimeError('this learner has learned a stream: make a new ContinualLearner from the network')
     if skip_1 is not None and self.strategy == 'joint': raise ValueError("skip_1 starts at task 2, and strategy 'joint' has no tasks one after the other")
     self._begin(tasks)
@@ -917,7 +917,7 @@ def bootstrap_ci(
     resamples:int=9999, # samples that are drawn from the values
     seed:int=0,       # of these draws
 )->tuple: # (low, high)
-    "Confidence interval of the mean, by the bootstrap (bias-corrected and accelerated; Efron 1987)."
+    "Confidence interval of the mean, by the bootstrap (bias-corrected and accelerated; Efron 1987); `ValueError` for fewer than 2 values."
     from scipy.stats import bootstrap
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) < 2: raise ValueError(f'an interval needs the values of at least 2 seeds, got the shape {values.shape}')
@@ -942,7 +942,7 @@ def paired_tests(
     reference:str,   # the condition that the others are compared with
     level:float=.95, # of the confidence intervals
 ): # pandas DataFrame: difference (mean), low, high, p (Wilcoxon), p_holm, better (seeds above the reference), n
-    "Each condition against a reference, paired by seed."
+    "Each condition against a reference, paired by seed; `ValueError` for an unknown reference or different seeds."
     import pandas as pd
     from scipy.stats import wilcoxon
     if reference not in values: raise unknown_name('condition', reference, values)

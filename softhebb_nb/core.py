@@ -48,7 +48,7 @@ def set_seed(
 def get_device(
     gpu_id:int|str|None=0, # number of the GPU; None or a negative number means the processor; or a name such as "mps"
 )->torch.device:
-    "The GPU with this number if there is one, else the processor."
+    "The GPU with this number if there is one, else the processor; `ValueError` for a number that no GPU has."
     if isinstance(gpu_id, str): return torch.device(gpu_id)
     if gpu_id is None or gpu_id < 0 or not torch.cuda.is_available(): return torch.device('cpu')
     if gpu_id >= torch.cuda.device_count():
@@ -76,7 +76,7 @@ def optional_import(
     module:str, # name of the module, for example "ray.tune"
     extra:str,  # the extra of this package that installs it
 ):
-    "Import a module that only an extra installs, or say which extra that is."
+    "Import a module that only an extra installs, or say which extra that is; an `ImportError`."
     try: return importlib.import_module(module)
     except ImportError as e:
         raise ImportError(f"this needs {module.split('.')[0]!r}, which is not installed: "
@@ -166,7 +166,7 @@ def new_folder(
     parent:str|Path, # created if it does not exist
     name:str,        # wanted name; "-2", "-3", … is added when it is taken
 )->Path:
-    "Create a folder that did not exist before."
+    "Create a folder that did not exist before; `OSError` if no name is free."
     parent = Path(parent)
     parent.mkdir(parents=True, exist_ok=True)
     for i in range(1, 1_000_000):

@@ -27,7 +27,7 @@ def find_files(
     suffixes=IMAGE_SUFFIXES,# the endings that are wanted, in small letters; None: any
     recursive:bool=True,    # also in the folders below?
 )->list: # paths, sorted
-    "The files of a folder with one of these endings; names that begin with a dot are passed over."
+    "The files of a folder with one of these endings; names that begin with a dot are passed over; `FileNotFoundError` if there are none."
     folder, wanted = Path(folder), (suffixes,) if isinstance(suffixes, str) else suffixes
     if not folder.is_dir(): raise FileNotFoundError(f'there is no folder {folder}: {_nearest(folder)}')
     found, others = [], set()
@@ -56,7 +56,7 @@ def split_by_folder(
     level:int=2,       # 1: the folder that the file lies in; 2: the folder around that one; …
     ignore=(),         # names of folders whose files are left out on purpose
 ): # function: items -> (train items, test items)
-    "Split by the name of a folder above the files."
+    "Split by the name of a folder above the files; `ValueError` for a file that lies in neither."
     def split(items):
         parts = {train: [], test: []}
         for item in items:
@@ -116,7 +116,7 @@ def label_by_parent(
 def label_by_pattern(
     pattern:str, # regular expression with one group in round brackets: the label
 ): # function: item -> label
-    "The part of the file name (without its folders) that the pattern's group matches."
+    "The part of the file name (without its folders) that the pattern's group matches; `ValueError` for a pattern without one group, or a file that it does not match."
     try: compiled = re.compile(pattern)
     except re.error as e: raise ValueError(f'pattern {pattern!r} is no regular expression: {e}') from e
     if compiled.groups != 1: raise ValueError(f'pattern {pattern!r} has {compiled.groups} groups: put round brackets around the label, and only there')
@@ -132,7 +132,7 @@ def label_by_table(
     file:str='file',    # the column of file names, relative to the table's folder
     label:str='label',  # the column of labels
 ): # function: item -> label
-    "The label that a table gives to the file."
+    "The label that a table gives to the file; `ValueError` for a file or column that the table lacks, or two labels for one file."
     table, labels = Path(table), {}
     with open(table, newline='', encoding='utf-8-sig') as f:
         rows = csv.DictReader(f)
@@ -151,7 +151,7 @@ def label_by_table(
 
 # %% ../nbs/11_datablock.ipynb #0d09517a
 class Vocab:
-    "Labels and the numbers that stand for them: the place in the sorted list of names."
+    "Labels and the numbers that stand for them: the place in the sorted list of names; `ValueError` for no label, `TypeError` for labels that cannot be sorted."
     def __init__(self,
         labels, # all labels of the samples, or the names alone; all text or all numbers
     ):
@@ -164,7 +164,7 @@ class Vocab:
         label,       # one of the names
         hint:str='', # end of the error message: where the label comes from
     )->int:
-        "The number that stands for this label."
+        "The number that stands for this label; `ValueError` for an unknown label."
         if label not in self._numbers: raise unknown_name('label', label, self.names, hint)
         return self._numbers[label]
 
@@ -179,7 +179,7 @@ def open_image(
     size:int=None,  # side in pixels: the image is shrunk or enlarged to fill a square, and what hangs over is cut off; None: as it is
     channels:int=3, # 3 for colour, 1 for grey
 )->np.ndarray: # (channels, height, width), uint8
-    "Decode an image file."
+    "Decode an image file; `FileNotFoundError`, `PermissionError`, or a `ValueError` that names the file."
     from PIL import Image, ImageOps
     if channels not in (1, 3): raise ValueError(f'channels {channels}: an image is opened with 1 (grey) or 3 (colour)')
     try:
@@ -197,7 +197,7 @@ def open_image(
 def compose(
     *functions, # each takes what the one before it returns
 ): # one function of one argument, which can be pickled if they can
-    "One function that applies these in order."
+    "One function that applies these in order; `TypeError` for what cannot be called."
     for f in functions:
         if not callable(f): raise TypeError(f'{f!r} is no function of one argument: give the function itself, or functools.partial(function, option=…)')
     return partial(_in_order, functions)
@@ -210,7 +210,7 @@ def _in_order(functions, value):
 def collate_images(
     samples, # list of (image, label) or (image,); images are arrays or tensors of one shape, bytes or floats
 )->tuple: # (images (n, ...) float32, labels (n,) int64) or (images,)
-    "A batch from a list of samples; bytes are brought to 0 … 1."
+    "A batch from a list of samples; bytes are brought to 0 … 1; `ValueError` for images of several sizes."
     images = [torch.as_tensor(sample[0]) for sample in samples]
     odd = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
     if odd is not None:
@@ -301,13 +301,13 @@ class DataBlock:
         source,                # what `get_items` takes: a folder
         batch_size:int=64,     # samples a batch; the last batch may be shorter
         seed:int=0,            # of the order of the training batches
-        workers:int=0,         # processes that open files; 0: this one does
+        num_workers:int=0,     # processes that open files; 0: this one does
         collate=collate_images,# list of samples -> batch
     )->DataLoaders: # shuffled batches to train on, batches in order to test on
-        "The data sets in batches."
+        "The data sets in batches; `ValueError` for a batch size below 1."
         if batch_size < 1: raise ValueError(f'batch_size {batch_size}: take at least 1')
         train, test = self.datasets(source)
-        options = dict(num_workers=workers, collate_fn=collate, persistent_workers=workers > 0)
+        options = dict(num_workers=num_workers, collate_fn=collate, persistent_workers=num_workers > 0)
         return DataLoaders(EpochLoader(train, batch_size, seed, **options), DataLoader(test, batch_size, **options))
 
 # %% ../nbs/11_datablock.ipynb #3741b631

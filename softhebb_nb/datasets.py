@@ -82,7 +82,7 @@ class ImageFiles:
     channels: int = 3    # 1 for grey
     open: Callable = open_image # open(item, size, channels) -> array (channels, height, width)
     folder: Path = None  # where `decode` keeps what it has decoded; None: nowhere
-    workers: int = None  # processes that decode batches; None: one for each processor, at most 8
+    num_workers: int = None  # processes that decode batches; None: one for each processor, at most 8
 
     def __len__(self): return len(self.items)
     def __repr__(self): return f'ImageFiles({self.name}: {len(self)} files, {len(self.classes)} classes)'
@@ -112,7 +112,7 @@ class ImageFiles:
 def decode_images(
     data:ImageFiles, # what is decoded is kept in its `folder`, if it has one
 )->Images: # all of them, in memory
-    "Decode all files, by threads, or read what was decoded before."
+    "Decode all files, by threads, or read what was decoded before; `ValueError` for images of several sizes."
     stored = data.folder and data.folder/f'.decoded-{_fingerprint(data)}.npy'
     if stored and stored.exists():
         try: return Images(torch.from_numpy(np.load(stored, mmap_mode='c')), data.y, data.classes, data.name)
@@ -142,7 +142,7 @@ def only_classes(
     data:Images, # or `ImageFiles`
     classes, # labels or names, in the order in which they are numbered anew
 )->Images:
-    "The images of these classes; label 0 is the first class of the list."
+    "The images of these classes; label 0 is the first class of the list; `ValueError` for an unknown class, or one named twice."
     labels = [_label(data, c) for c in classes]
     if len(set(labels)) < len(labels): raise ValueError(f'{data.name}: a class is named twice in {list(classes)}')
     new = torch.full((len(data.classes),), -1, dtype=data.y.dtype, device=data.y.device)
@@ -162,7 +162,7 @@ def take_samples(
     n:int,      # how many; all if there are no more
     seed:int=0, # which ones
 )->Images:
-    "A random part of `n` images, the same for the same seed."
+    "A random part of `n` images, the same for the same seed; `ValueError` for fewer than 1."
     if n < 1: raise ValueError(f'{n} samples of {data.name}: take at least 1')
     if n >= len(data): return data
     return data[_permutation(len(data), derive_seed(seed, 'samples'))[:n].sort().values.to(data.y.device)]
@@ -181,7 +181,7 @@ def _permutation(n, seed): return torch.randperm(n, generator=torch.Generator().
 
 # %% ../nbs/20_datasets.ipynb #0c68e827
 class DeviceLoader:
-    "Batches of images on the device, in an order that follows from seed and epoch."
+    "Batches of images on the device, in an order that follows from seed and epoch; `ValueError` for a batch size below 1 or an unknown augmentation."
     def __init__(self,
         data:Images,           # or `ImageFiles`: decoded by workers
         batch_size:int,        # images a batch; the last batch may be shorter
@@ -235,7 +235,7 @@ class _Decoded(Dataset):
     def __getitem__(self, i): return torch.from_numpy(self.data.image(i)), self.data.y[i]
 
 def _stream(data, batches):
-    workers = min(8, os.cpu_count() or 1) if data.workers is None else data.workers
+    workers = min(8, os.cpu_count() or 1) if data.num_workers is None else data.num_workers
     loader = DataLoader(_Decoded(data), batch_sampler=[b.tolist() for b in batches], num_workers=workers, collate_fn=partial(_collate, data.name),
                         generator=torch.Generator(), pin_memory=torch.cuda.is_available())  # a generator of its own leaves the global one alone
     yield from loader
@@ -314,7 +314,7 @@ def _torchvision(name, folder, what, download, **kwargs):
 def read_idx(
     path:Path, # with or without ".gz"; the other form is read if this one does not exist
 )->torch.Tensor: # uint8
-    "The tensor in an idx file."
+    "The tensor in an idx file; `ValueError` for a file of another kind, or one cut off."
     def read(p):
         with (gzip.open(p) if p.suffix == '.gz' else open(p, 'rb')) as f: raw = f.read()
         if len(raw) < 8 or raw[:3] != b'\0\0\x08': raise ValueError(f'{p} is no idx file of bytes: download it again')
@@ -341,7 +341,7 @@ _STL_BYTES = 3*96*96
 def read_stl(
     path:Path, # a file like train_X.bin
 )->torch.Tensor: # (n, 3, 96, 96), uint8, mapped from the file
-    "The images in a binary file of STL-10."
+    "The images in a binary file of STL-10; `ValueError` for a file of another kind, or one cut off."
     size = _read(path, lambda p: p.stat().st_size)
     if size == 0 or size % _STL_BYTES:
         raise ValueError(f'{path} is cut off or no file of STL-10: its {size} bytes are not a number of images of {_STL_BYTES}; download it again')
@@ -373,7 +373,7 @@ def image_files(
     channels:int=3,  # 1 for grey
     key=None,        # key(name of a class): classes are sorted by it; None: by name
 )->ImageFiles:
-    "The images of a folder tree; classes are the names of its folders."
+    "The images of a folder tree; classes are the names of its folders; `ValueError` for an image in no folder of a class."
     folder = Path(folder).absolute()
     files = _read(folder, find_files)
     names = [str(f)[len(str(folder)):].strip(os.sep).split(os.sep) for f in files]  # ten times faster than Path.relative_to
@@ -465,7 +465,7 @@ def open_record(
     size:int=None,  # as in `open_image`
     channels:int=3, # as in `open_image`
 )->np.ndarray: # (channels, height, width), uint8
-    "Decode an image that lies in an LMDB database."
+    "Decode an image that lies in an LMDB database; `ValueError` for a record that is missing or no image."
     path, key = item
     with _read_database(path) as transaction: record = transaction.get(key)
     if record is None: raise ValueError(f'{path} has no record {key!r}')
@@ -509,9 +509,9 @@ def _unit_scale(x): return x.flatten(1).float().div_(255) if x.dtype == torch.ui
 # %% ../nbs/20_datasets.ipynb #783e1bdb
 def fit_whitening(
     data:Images,      # the images to train on; labels are not looked at
-    epsilon:float=.1, # added to the variance of every direction, where the variance of a channel is 1
+    eps:float=.1, # added to the variance of every direction, where the variance of a channel is 1
 )->Whitening:
-    "ZCA whitening of these images (Bell and Sejnowski, 1997)."
+    "ZCA whitening of these images (Bell and Sejnowski, 1997); `ValueError` for images above 64 by 64, or fewer than 2."
     n, features = len(data), data.x[0].numel()
     if features > 12288: raise ValueError(f'{data.name}: whitening images of {data.shape} needs a matrix of {features} by {features} numbers: use images of up to 64 by 64')
     if n < 2: raise ValueError(f'{data.name}: whitening needs at least 2 images')
@@ -525,7 +525,7 @@ def fit_whitening(
     variance = covariance.diagonal().view(data.x.shape[1], -1).mean(1) + _channel_spread(mean, data.x.shape[1])
     scale = variance.clamp_min(1e-12).rsqrt().repeat_interleave(features // data.x.shape[1])
     values, vectors = torch.linalg.eigh(covariance * scale * scale[:, None])
-    matrix = (vectors * (values.clamp_min(0) + epsilon).rsqrt()) @ vectors.t()
+    matrix = (vectors * (values.clamp_min(0) + eps).rsqrt()) @ vectors.t()
     return Whitening(mean, scale, matrix)
 
 def _channel_spread(mean, channels): return mean.view(channels, -1).var(1, correction=0)
@@ -533,19 +533,19 @@ def _channel_spread(mean, channels): return mean.view(channels, -1).var(1, corre
 # %% ../nbs/20_datasets.ipynb #714b1ca7
 def cached_whitening(
     data:Images,            # as in `fit_whitening`
-    epsilon:float=.1,       # as in `fit_whitening`
+    eps:float=.1,       # as in `fit_whitening`
     folder:str|Path=None,   # where matrices are kept; None: nowhere
 )->Whitening:
     "The whitening of these images, from the disk if it was computed before."
     from safetensors.torch import load_file, save
-    if folder is None: return fit_whitening(data, epsilon)
-    digest = hashlib.sha256(f'zca 1 {tuple(data.x.shape)} {data.x.dtype} {epsilon}'.encode())
+    if folder is None: return fit_whitening(data, eps)
+    digest = hashlib.sha256(f'zca 1 {tuple(data.x.shape)} {data.x.dtype} {eps}'.encode())
     for part in data.x.split(4096): digest.update(part.cpu().contiguous().numpy().data)
     stored = Path(folder)/f'zca-{digest.hexdigest()[:24]}.safetensors'
     if stored.exists():
         try: return Whitening(**load_file(stored))
         except Exception: stored.unlink(missing_ok=True)  # cut off: compute again
-    fitted = fit_whitening(data, epsilon)
+    fitted = fit_whitening(data, eps)
     tensors = {name: t.float().cpu().contiguous() for name, t in vars(fitted).items()}
     try:
         stored.parent.mkdir(parents=True, exist_ok=True)
@@ -565,7 +565,7 @@ class DatasetSettings:
     height: int = 28             # in pixels
     out_channels: int = 10       # classes
     training_sample: int = 60000 # images to train on; fewer if there are fewer
-    n_epochs: int = 100          # passes through the images
+    epochs: int = 100            # passes through the images
     batch_size: int = 64         # images a batch
     augmentation: bool = False   # shift or zoom, and mirror, as the data set allows
     noise_std: float = 0.        # in units of the full scale
@@ -578,7 +578,7 @@ class DatasetSettings:
     num_workers: int = None      # processes that decode them; None: one for each processor, at most 8
 
 def _steps(steps:dict, **fields): # {'1': (epochs, batch size, epochs between two tests)} -> fields of the settings, all with these further ones
-    return {key: {**dict(zip(('n_epochs', 'batch_size', 'print_freq'), values)), **fields} for key, values in steps.items()}
+    return {key: {**dict(zip(('epochs', 'batch_size', 'print_freq'), values)), **fields} for key, values in steps.items()}
 
 _MNIST = {**_steps({'100': (100,), '50': (50, 64, 10), '20': (20, 64, 5), '10': (10, 32, 5), '5': (5, 32, 1), '2': (2, 10, 1),
                     '1-1': (1, 1, 1), '1-10': (1, 5, 1), '1-32': (1, 32, 1)}), '100aug': dict(augmentation=True, noise_std=1.),
@@ -586,7 +586,7 @@ _MNIST = {**_steps({'100': (100,), '50': (50, 64, 10), '20': (20, 64, 5), '10': 
 _ZCA = _steps({'zca': (10,), '50zca': (50,), 'zca50': (50,), '100zca': (100,), 'zca100': (100,), '1zca': (1, 32), 'zca1': (1,)}, zca_whitened=True)
 _CIFAR = {**_steps({'1': (1, 10), '2': (2, 10, 50), '10': (10, 10, 50), '20': (20, 10), '50': (50,), '70': (70,), '100': (100,), '1000': (1000,),
                     '1-50': (1, 50), '1-1': (1, 1)}), **_ZCA, '1c': dict(training_class=[8]),
-          **{f'1c{i}': dict(training_class=[i], n_epochs=10, training_sample=5000) for i in range(10)},
+          **{f'1c{i}': dict(training_class=[i], epochs=10, training_sample=5000) for i in range(10)},
           **_steps({'1p': (500, 10, 50), '1p100e': (100, 10, 50)}, training_sample=500), **_steps({'2p': (250, 10, 50)}, training_sample=1000, augmentation=True),
           **_steps({'5p': (100, 10, 50)}, training_sample=5000, augmentation=True), **_steps({'10p': (10, 10)}, training_sample=5000)}
 _CIFAR100 = {**_CIFAR, **_steps({'1': (1, 10, 50), '1-50': (1, 50, 50), '5': (5, 10), '10': (10, 10), '20': (20, 32)})}
@@ -600,7 +600,7 @@ _NETTES = {**_steps({'1': (1, 10), '5': (5, 32), '10': (10, 32), '20': (20, 32),
            **_steps({'100aug': (100, 64, 20), '200aug': (200, 32, 50)}, augmentation=True), **_steps({'10+250px': (10, 32)}, width=250, height=250),
            **_steps({'200aug+250px': (200, 32, 50)}, width=250, height=250, augmentation=True)}
 _160 = dict(width=160, height=160)
-_IMAGENET = {'50': dict(n_epochs=50, batch_size=32), **_steps({'1': (1, 10)}, training_sample=128116), **_steps({'200aug': (200, 32, 50)}, augmentation=True),
+_IMAGENET = {'50': dict(epochs=50, batch_size=32), **_steps({'1': (1, 10)}, training_sample=128116), **_steps({'200aug': (200, 32, 50)}, augmentation=True),
              **_steps({'1160': (1, 10)}, training_sample=128116, augmentation=True, **_160), **_steps({'200aug160': (200, 32)}, augmentation=True, **_160)}
 _IMAGENET_V2 = {'160': dict(batch_size=32, **_160), **_steps({'200aug160': (200, 32)}, augmentation=True, **_160)}
 
@@ -622,9 +622,9 @@ def register_dataset(
     variants:dict=None,# name behind the underscore -> fields of `DatasetSettings`
     mirror:bool=True,  # may augmentation mirror its images?
     augment:str='shift',# how augmentation changes them: one of `AUGMENTATIONS`
-    **defaults,        # fields of `DatasetSettings`: channels, width, height, out_channels, n_epochs, …
+    **defaults,        # fields of `DatasetSettings`: channels, width, height, out_channels, epochs, …
 ):
-    "Add a data set to the registry, or replace one."
+    "Add a data set to the registry, or replace one; `ValueError` for a name with an underscore or an unknown setting."
     if '_' in name: raise ValueError(f'data set {name!r}: an underscore separates a name from its variant; leave it out')
     if augment not in AUGMENTATIONS: raise unknown_name('augmentation', augment, AUGMENTATIONS)
     known = DatasetSettings.__dataclass_fields__
@@ -641,7 +641,7 @@ def dataset_settings(
     key:str,     # for example "CIFAR10" or "CIFAR10_1"
     **overrides, # fields of `DatasetSettings`
 )->DatasetSettings:
-    "The settings that a name stands for."
+    "The settings that a name stands for; `ValueError` for an unknown name."
     name, _, variant = key.partition('_')
     if name not in DATASETS or (variant and variant not in DATASETS[name].variants):
         raise unknown_name('data set', key, dataset_names())
@@ -666,12 +666,12 @@ def _load_cifar(name):
         return Images(torch.from_numpy(set_.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(set_.targets), list(set_.classes))
     return load
 
-_QUICK = {'1': dict(n_epochs=1, batch_size=10), 'quick': dict(n_epochs=3, batch_size=20, training_sample=300, print_freq=1)}
-register_dataset('MNIST5k', _load_mnist5k, {**_MNIST, **_QUICK}, mirror=False, training_sample=4000, n_epochs=20)
+_QUICK = {'1': dict(epochs=1, batch_size=10), 'quick': dict(epochs=3, batch_size=20, training_sample=300, print_freq=1)}
+register_dataset('MNIST5k', _load_mnist5k, {**_MNIST, **_QUICK}, mirror=False, training_sample=4000, epochs=20)
 register_dataset('MNIST', _load_idx('MNIST', _DIGITS), _MNIST, mirror=False, print_freq=50)
 register_dataset('FashionMNIST', _load_idx('FashionMNIST', _FASHION), _MNIST, print_freq=50)
 _RGB = dict(channels=3, width=32, height=32, training_sample=50000)
-register_dataset('CIFAR10', _load_cifar('CIFAR10'), _CIFAR, n_epochs=50, **_RGB)
+register_dataset('CIFAR10', _load_cifar('CIFAR10'), _CIFAR, epochs=50, **_RGB)
 register_dataset('CIFAR100', _load_cifar('CIFAR100'), _CIFAR100, out_channels=100, **_RGB)
 register_dataset('STL10', _load_stl, _STL, channels=3, width=96, height=96, training_sample=5000, print_freq=25)
 for _name, _stem, _size, _side in (('', '-160', '160px', 160), ('320', '-320', '320px', 320), ('Full', '', 'full', 320)):
@@ -692,7 +692,7 @@ def load_dataset(
     folder:str|Path=None, # see `data_folder`
     download:bool=True,   # download what is missing?
 )->Images: # or `ImageFiles`
-    "A split of a registered data set, as it lies on the disk."
+    "A split of a registered data set, as it lies on the disk; `ValueError` for an unknown name, `FileNotFoundError` says which files to put where."
     if name not in DATASETS: raise unknown_name('data set', name, DATASETS)
     data = DATASETS[name].load(data_folder(folder), split, download)
     return replace(data, name=f'{name} {split}')
@@ -704,7 +704,7 @@ def load_data(
     folder:str|Path=None,   # see `data_folder`
     download:bool=True,     # download what is missing?
 )->tuple: # (Images to train on, Images to test on); `ImageFiles` if they do not fit in memory
-    "The images that these settings name, checked against them."
+    "The images that these settings name, checked against them; `ValueError` says what does not fit, `FileNotFoundError` which files to put where."
     s = settings
     train = load_dataset(s.name, s.split, folder, download)
     test = None if validation else load_dataset(s.name, 'test', folder, download)
@@ -722,7 +722,7 @@ def load_data(
 
 def _of_size(data, s): # decoded, if there is room
     if isinstance(data, ImageFiles):
-        data = replace(data, size=s.width, channels=s.channels, workers=s.num_workers).check()
+        data = replace(data, size=s.width, channels=s.channels, num_workers=s.num_workers).check()
         stream = len(data) * s.channels * s.height * s.width > free_memory() / 2 if s.stream is None else s.stream
         if not stream: data = decode_images(data)
     if data.shape != (s.channels, s.height, s.width):

@@ -65,8 +65,8 @@ class _SoftHebb(BaseEstimator):
         common = dict(channels=shape[0], height=shape[1], width=shape[2], out_channels=max(classes, 2), seed=seed, print_freq=10**6)
         batch_size = max(2, int(self.batch_size))
         while len(X) % batch_size == 1: batch_size += 1  # a last batch of one sample has no variance for a batch norm
-        unsup = DatasetSettings('X', n_epochs=int(self.epochs), batch_size=batch_size, **common)
-        sup = DatasetSettings('X', n_epochs=getattr(self, 'classifier_epochs', 1), batch_size=getattr(self, 'classifier_batch_size', 64), **common)
+        unsup = DatasetSettings('X', epochs=int(self.epochs), batch_size=batch_size, **common)
+        sup = DatasetSettings('X', epochs=getattr(self, 'classifier_epochs', 1), batch_size=getattr(self, 'classifier_batch_size', 64), **common)
         plans, data, device = plan_network(self._blocks(), unsup), self._images(X.astype(np.float32), y, classes), get_device(self.gpu_id)
         self.network_ = build_network(plans, seed).to(device)
         last = len(plans) - 1
@@ -125,7 +125,7 @@ class SoftHebbClassifier(ClassifierMixin, _SoftHebb):
         X, # (samples, features)
         y, # (samples,), labels of any kind
     ):
-        "Learn features from `X`, then to read `y` from them."
+        "Learn features from `X`, then to read `y` from them; `ValueError` for fewer than two classes, or lengths that differ."
         if y is None: raise ValueError('this SoftHebbClassifier requires y to be passed, but the target y is None')
         X, y = self._check(X, fitting=True), column_or_1d(y, warn=True)
         if len(X) != len(y): raise ValueError(f'X has {len(X)} samples and y has {len(y)}')

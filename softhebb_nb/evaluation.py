@@ -108,13 +108,13 @@ def knn_accuracy(
     test_features:torch.Tensor,  # (m, features)
     test_labels:torch.Tensor,    # (m,)
     k:int=10,                    # neighbours that vote; ties go to the nearer ones
-    batch:int=500,               # test images at a time
+    batch_size:int=500,          # test images at a time
 )->float: # share of right answers
-    "Accuracy of a vote of the k nearest training images, by cosine similarity."
+    "Accuracy of a vote of the k nearest training images, by cosine similarity; `ValueError` for more neighbours than images."
     if not 1 <= k <= len(train_features): raise ValueError(f'k {k}: there are {len(train_features)} training images')
     norms = torch.cat([part.float().norm(dim=1) for part in train_features.split(4096)]).clamp_min(1e-12)
     classes, right = int(torch.cat([train_labels, test_labels]).max()) + 1, 0
-    for x, y in zip(test_features.split(batch), test_labels.split(batch)):
+    for x, y in zip(test_features.split(batch_size), test_labels.split(batch_size)):
         x = F.normalize(x.float())
         similar = torch.cat([x @ part.float().t() for part in train_features.split(4096)], 1) / norms
         value, near = similar.topk(k, 1)
@@ -198,7 +198,7 @@ def post_hoc_loss(
     device=None,       # None: where the network is
     progress=partial(ProgressCB, disable=True), # progress(label) -> a callback that shows how far it is
 )->dict: # post_hoc and backprop (lists of images, loss, accuracy; backprop may be None)
-    "The course of the loss that a classifier, trained afterwards, finds while Hebbian blocks learn; and that of backprop."
+    "The course of the loss that a classifier, trained afterwards, finds while Hebbian blocks learn; and that of backprop; `RuntimeError` if two trainings of one seed differ."
     hebbian, classifier = phases
     unsup, sup = data['unsup'], data['sup']
     initial = {k: v.clone() for k, v in net.state_dict().items()}
@@ -213,7 +213,7 @@ def post_hoc_loss(
     differ = [k for k, v in net.state_dict().items() if not torch.allclose(v, first[k], rtol=1e-3, atol=1e-5)]
     if differ: raise RuntimeError(f'the second training did not repeat the first: {differ[0]} differs')
     if twin is None: return dict(post_hoc=course.course, backprop=None)
-    settings = replace(sup[0], n_epochs=hebbian.epochs, batch_size=hebbian.batch_size)
+    settings = replace(sup[0], epochs=hebbian.epochs, batch_size=hebbian.batch_size)
     phase = Phase('supervised', list(range(len(twin.blocks))), hebbian.epochs, hebbian.batch_size, classifier.lr)
     backprop = LossCourseCB(twin, sup[2], points)
     learn(twin, phase, sup, 0, [backprop], 'backprop', settings)
@@ -257,7 +257,7 @@ def input_gradient(
     y:torch.Tensor,  # (n,) right answers
     loss:str='cross_entropy', # one of `ATTACK_LOSSES`
 )->tuple: # (gradient, like x; loss of each image; is its answer wrong?)
-    "How the loss of each image changes with its pixels (losses: cross-entropy, or the margin of Carlini and Wagner, 2017)."
+    "How the loss of each image changes with its pixels (losses: cross-entropy, or the margin of Carlini and Wagner, 2017); `ValueError` for an unknown loss or a gradient that is not finite."
     if loss not in ATTACK_LOSSES: raise unknown_name('loss of an attack', loss, ATTACK_LOSSES)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -310,7 +310,7 @@ def pgd(
     norm='inf',       # or 2
     seed:int=0,       # of the random starts
 )->torch.Tensor: # attacked images
-    "Small steps up the gradient, with a projection after each (Madry et al., 2018)."
+    "Small steps up the gradient, with a projection after each (Madry et al., 2018); `ValueError` for an unknown norm."
     if norm not in ('inf', 2): raise ValueError(f"norm {norm!r}: 'inf' or 2")
     generator, step = torch.Generator().manual_seed(seed), 2.5*epsilon/steps if step is None else step
     worst, how_bad = x, torch.full((len(x),), -torch.inf, device=x.device)
@@ -343,7 +343,7 @@ def robustness(
     attacks:dict,     # name -> epsilons; names of `ATTACKS`
     **kwargs,         # for all attacks that take them, such as steps, loss, norm
 ): # a pandas DataFrame: attack, epsilon, accuracy, loss
-    "Loss and accuracy under attacks of several strengths."
+    "Loss and accuracy under attacks of several strengths; `ValueError` for an unknown attack."
     import pandas
     model.eval()
     rows = []
@@ -359,7 +359,7 @@ def toolbox_attack(
     name:str,    # class of `art.attacks.evasion`, for example "AutoProjectedGradientDescent"
     **settings,  # of that class, but the strength, for example `norm=2`, `max_iter=20`
 ): # attack(model, x, y, epsilon) -> changed images, for `ATTACKS` and `AttackCB`
-    "An attack of the Adversarial Robustness Toolbox, from `pip install 'softhebb_nb[attacks]'`."
+    "An attack of the Adversarial Robustness Toolbox, from `pip install 'softhebb_nb[attacks]'`; `ValueError` for an unknown one."
     evasion, wrappers = (optional_import(module, 'attacks') for module in ('art.attacks.evasion', 'art.estimators.classification'))
     if not hasattr(evasion, name): raise unknown_name('attack of the toolbox', name, [n for n in dir(evasion) if n[0].isupper()])
     def attack(model, x, y, epsilon):

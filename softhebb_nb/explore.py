@@ -44,7 +44,7 @@ class Explorer:
     def draw(self,
         fig:Figure, # empty
     ):
-        "Draw the state."
+        "Draw the state; `NotImplementedError` in this base class."
         raise NotImplementedError(f'{type(self).__name__} has no draw(fig)')
 
     def choices(self)->dict: # field -> the values that it may have: a range, or a list of (text, value) or of values
@@ -84,7 +84,7 @@ def _check_field(name, value, choices):
 def show(self:Explorer,
     **fields, # names of the state's fields, and their new values
 )->Explorer:
-    "Change the state, whole or not at all."
+    "Change the state, whole or not at all; `ValueError` for an unknown field."
     old = {name: getattr(self, name) for name in self.choices()}
     for name in fields:
         if name not in old: raise unknown_name('field', name, old, f'(of a {type(self).__name__})')
@@ -155,7 +155,7 @@ def _turn(control, choices, value):
 
 # %% ../nbs/32_explore.ipynb #287b30df
 class WeightSnapshots(Callback):
-    "At most `keep` copies of the weights, evenly spread over the images seen in training, and the last."
+    "At most `keep` copies of the weights, evenly spread over the images seen in training, and the last; `ValueError` for fewer than 3 copies or an interval below 1."
     order = -4
     def __init__(self,
         model:nn.Module, # names are those in this model; it may be trained whole or in parts that share its layers
@@ -191,7 +191,7 @@ def course(self:WeightSnapshots,
     layer:str,  # name of the layer
     kernel:int, # its number
 )->pd.DataFrame: # columns images, moved (distance from the start, 2-norm) and radius (2-norm), a row a copy
-    "One kernel through time."
+    "One kernel through time; `ValueError` before anything was copied, or for an unknown layer."
     if not self.moments: raise ValueError('there are no copies yet: pass these snapshots to Learner.fit as a callback first')
     if layer not in self.moments[0][1]: raise unknown_name('layer', layer, self.moments[0][1])
     w = torch.stack([weights[layer][kernel].float().flatten() for _, weights in self.moments])
@@ -208,7 +208,7 @@ def save(self:WeightSnapshots, path): # of the file to write
 def load(cls:WeightSnapshots,
     path, # of a file that `save` wrote
 )->WeightSnapshots: # to be read, not to be trained with
-    "Read what was saved."
+    "Read what was saved; `ValueError` for another kind of file."
     tensors, about = load_tensors(path)
     if not isinstance(about, dict) or about.get('kind') != 'WeightSnapshots': raise ValueError(f'{path} was not written by WeightSnapshots.save')
     self = cls(nn.Linear(1, 1), every=about['every'], keep=about['keep'])
@@ -328,7 +328,7 @@ def draw_kernel(self:KernelBrowser, fig): # empty figure
 
 # %% ../nbs/32_explore.ipynb #3b212c30
 class CompetitionPlayground(Explorer):
-    "Who wins at each position of one image, under any rule and temperature."
+    "Who wins at each position of one image, under any rule and temperature; `ValueError` for a model without Hebbian layers, or an unknown one."
     figsize = (7, 4.4)
     def __init__(self,
         model:nn.Module,  # any model with Hebbian layers; a copy of it is kept
@@ -456,7 +456,7 @@ class BackgroundFit:
     def wait(self,
         timeout:float=None, # seconds; None: as long as it takes
     ): # what the function returned; `None` if it was stopped by an interrupt
-        "Wait for the end; an error of the fit is raised here."
+        "Wait for the end; an error of the fit is raised here; `TimeoutError` if it does not come."
         self.thread.join(timeout)
         if self.running: raise TimeoutError(f'the fit is still running after {timeout:g} s')
         if self.error is not None: raise self.error
@@ -469,7 +469,7 @@ def fit_in_background(
     *args,   # its arguments
     **kwargs, # its arguments by name
 )->BackgroundFit:
-    "Call `fit(*args, **kwargs)` in a thread, so that the notebook stays awake."
+    "Call `fit(*args, **kwargs)` in a thread, so that the notebook stays awake; `RuntimeError` while another runs."
     global _job
     if _job is not None and _job.running: raise RuntimeError('a fit is running in the background: wait for it (.wait()), or stop it with its monitor, before the next')
     _job = BackgroundFit(fit, args, kwargs)
@@ -478,7 +478,7 @@ def fit_in_background(
 
 # %% ../nbs/32_explore.ipynb #ff19ebc2
 class Monitor(Callback, Explorer):
-    "Shows a running fit (curves, radius, changes, progress) and stops it."
+    "Shows a running fit (curves, radius, changes, progress) and stops it; `ValueError` for a share outside 0 to 1 or deltas of another fit, `KeyboardInterrupt` from a fit that it stopped."
     order, figsize = 95, (7, 4.6)
     def __init__(self,
         watched,             # the model, or a `WeightDeltas` of it

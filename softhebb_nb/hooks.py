@@ -22,7 +22,7 @@ from .learner import Callback, model_device
 
 # %% ../nbs/08_hooks.ipynb #353c3c92
 class Hook:
-    "Calls `func(hook, module, inputs, output)` each time the module has run, inside a `with` block and never after it."
+    "Calls `func(hook, module, inputs, output)` each time the module has run, inside a `with` block and never after it; `TypeError` for what is no module."
     def __init__(self,
         module:nn.Module,  # what to listen to
         func,              # what it returns, unless `None`, replaces the module's output
@@ -34,7 +34,7 @@ class Hook:
         self.module, self.func, self.name, self.before, self._handle = module, func, name, before, None
 
     def register(self)->'Hook':
-        "Start to listen; for callbacks, which call `remove` in `cleanup_fit`."
+        "Start to listen; for callbacks, which call `remove` in `cleanup_fit`; `RuntimeError` if it listens already."
         if self._handle is not None: raise RuntimeError(f'the hook {self.name!r} is registered already: remove it first')
         register = self.module.register_forward_pre_hook if self.before else self.module.register_forward_hook
         self._handle = register(partial(self.func, self))
@@ -80,7 +80,7 @@ def pick_modules(
     model:nn.Module, # any model
     which=None,      # None: those without children; a type or several; a name or several; or which(name, module) -> bool
 )->dict: # name and module, in the model's order
-    "The modules of a model that one wants to look at."
+    "The modules of a model that one wants to look at; `ValueError` for an unknown name, or if none is picked."
     modules = dict(model.named_modules())
     if isinstance(which, type): which = (which,)
     if isinstance(which, tuple) and which and all(isinstance(t, type) for t in which):
@@ -146,7 +146,7 @@ def _first_tensor(output):
 
 # %% ../nbs/08_hooks.ipynb #023f48db
 class ActivationStats(Callback):
-    "Mean, standard deviation, histogram and share of dead units of each layer's output through training, and of the weights."
+    "Mean, standard deviation, histogram and share of dead units of each layer's output through training, and of the weights; `ValueError` for an interval below 1."
     order = -100
     hooks = None
     def __init__(self,
@@ -353,7 +353,7 @@ def model_summary(
     model:nn.Module, # any model
     sample,          # shape of one input without the batch, such as (1, 28, 28); or a batch; several inputs as tuple or dictionary
 ): # a `ModelSummary`, which shows itself as a table
-    "Output shape, parameters, buffers, multiply-adds and activation memory of each layer, for one input."
+    "Output shape, parameters, buffers, multiply-adds and activation memory of each layer, for one input; `ValueError` names the layer that cannot take the input."
     args, kwargs = _sample_inputs(model, sample)
     batch = len(_first_tensor(args or kwargs))
     layers = pick_modules(model, lambda name, m: next(m.children(), None) is None or len(_own_tensors(m)) > 0)

@@ -45,26 +45,26 @@ def _check(name, mean, std):
 # %% ../nbs/10_lsuv.ipynb #e947d7f3
 def lsuv_init(
     model:nn.Module,        # its weights and biases are changed
-    xb,                     # a batch of inputs (a tuple for models that take several)
+    x,                      # a batch of inputs (a tuple for models that take several)
     layers=None,            # layers or blocks, as for `pick_modules`; None: all linear and convolutional layers that run
     tolerance:float=1e-3,   # how far from 1 the standard deviation may be, and from 0 the mean
     max_iterations:int=10,  # corrections of one layer
     center:bool=True,       # bring the mean to 0, where there is a bias?
     orthonormal:bool=True,  # start from orthonormal weights and zero biases? Else from those that are there
 )->pd.DataFrame: # a row a layer: mean and standard deviation before and after, corrections, whether it converged
-    "Scale each layer so that its output has standard deviation 1 and mean 0 on a batch (Mishkin and Matas 2016, algorithm 1)."
+    "Scale each layer so that its output has standard deviation 1 and mean 0 on a batch (Mishkin and Matas 2016, algorithm 1); `ValueError` for a module that does not run."
     modules = pick_modules(model, _LAYERS if layers is None else layers)
     weighted = {name: _weighted(name, module) for name, module in modules.items()}
-    xb, saved = to_device(xb, model_device(model)), {name: t.detach().clone() for name, t in learned_tensors(model).items()}
+    x, saved = to_device(x, model_device(model)), {name: t.detach().clone() for name, t in learned_tensors(model).items()}
     try:
         with evaluating(model):
-            order = list(_measured(model, xb, modules))
+            order = list(_measured(model, x, modules))
             if layers is not None and len(order) < len(modules):
                 raise ValueError(f'the module {next(n for n in modules if n not in order)!r} does not run on this batch')
             if orthonormal:
                 for name in order: _start_orthonormal(weighted[name])
-            rows = [_scale(model, xb, name, modules[name], weighted[name], tolerance, max_iterations, center) for name in order]
-            after = _measured(model, xb, modules)
+            rows = [_scale(model, x, name, modules[name], weighted[name], tolerance, max_iterations, center) for name in order]
+            after = _measured(model, x, modules)
     except BaseException:
         with torch.no_grad():
             for name, t in learned_tensors(model).items(): t.copy_(saved[name])

@@ -29,7 +29,7 @@ def initial_scale(
     fan_in:int,           # inputs of a neuron (of its group)
     lebesgue_p:float=2.,  # exponent of the norm
 )->float: # standard deviation ("normal") or upper end ("positive")
-    "The scale of the initial weights that gives neurons this radius on average."
+    "The scale of the initial weights that gives neurons this radius on average; `ValueError` for an unknown distribution."
     if init not in INITS: raise unknown_name('distribution of initial weights', init, INITS)
     p = lebesgue_p
     moment = 2**(p/2) * math.gamma((p + 1)/2) / math.sqrt(math.pi) if init == 'normal' else 1/(p + 1)  # E|z|^p
@@ -44,7 +44,7 @@ def register_rule(
     plasticity,           # plasticity(x (samples, in), u (samples, out), y (samples, out), w (out, in)) -> change of the weights (out, in)
     competition:str='soft', # how y comes about: one of `RULES`
 ):
-    "Make `plasticity` available as the `rule` of Hebbian layers."
+    "Make `plasticity` available as the `rule` of Hebbian layers; `ValueError` for a name that is taken or not lower-case letters, or an unknown competition."
     if competition not in RULES: raise unknown_name('competition', competition, RULES)
     if not (name.isalpha() and name.islower()): raise ValueError(f'rule {name!r}: a name of lower-case letters is wanted, since layer strings hold it')
     if name in (*RULES, SUPERVISED_RULE): raise ValueError(f'rule {name!r} is built in: choose another name')
@@ -60,7 +60,7 @@ def _by_group(plasticity, rows, u, y, weight, groups):
 
 # %% ../nbs/23_layers.ipynb #6f72a552
 class HebbLayer(nn.Module):
-    "What `HebbLinear` and `HebbConv2d` share: weights, learning rates, and one step of competition and plasticity."
+    "What `HebbLinear` and `HebbConv2d` share: weights, learning rates, and one step of competition and plasticity; `ValueError` for an unknown rule or settings that do not fit together."
     tolerance = .01 # how near to 1 a radius counts as converged
 
     def __init__(self,
@@ -226,7 +226,7 @@ HebbLayer.delta_bias = property(lambda self: self._bias_change, doc="Change of t
 @patch
 @torch.no_grad()
 def update(self:HebbLayer):
-    "weight += lr · gain · delta, for the neurons that train; then renew the learning rate. Each change is applied once."
+    "weight += lr · gain · delta, for the neurons that train; then renew the learning rate. Each change is applied once; `RuntimeError` without a forward pass, `ValueError` for a change that is not finite."
     if not self.pending: raise RuntimeError('nothing to apply: run the layer forward in training mode before each update()')
     self.pending = False
     if self.weight.device.type == 'cpu' and self._largest is not None and not math.isfinite(self._largest.max()):
@@ -267,7 +267,7 @@ class HebbLinear(HebbLayer):
     def forward(self,
         x:torch.Tensor, # (batch, in_features)
     )->torch.Tensor: # pre-activations (batch, out_features)
-        "Pre-activations; in training mode also the change of weights, for `update()`."
+        "Pre-activations; in training mode also the change of weights, for `update()`; `ValueError` for inputs of another shape."
         if x.dim() != 2 or x.shape[1] != self.in_features:
             raise ValueError(f'HebbLinear expects inputs (batch, {self.in_features}), got {tuple(x.shape)}')
         weight = p_power(self.weight, self.lebesgue_p)
@@ -282,7 +282,7 @@ class HebbLinear(HebbLayer):
 
 # %% ../nbs/23_layers.ipynb #61ad73d2
 class HebbConv2d(HebbLayer):
-    "A convolution that learns by competition among its kernels at each position. Call it for pre-activations, then `update()`."
+    "A convolution that learns by competition among its kernels at each position. Call it for pre-activations, then `update()`; `ValueError` for channels that groups do not divide, or an unknown padding mode."
     def __init__(self,
         in_channels:int,   # channels of the input
         out_channels:int,  # kernels
@@ -314,7 +314,7 @@ class HebbConv2d(HebbLayer):
 def forward(self:HebbConv2d,
     x:torch.Tensor, # (batch, in_channels, height, width)
 )->torch.Tensor: # pre-activations (batch, out_channels, rows, columns)
-    "Pre-activations; in training mode also the change of weights, for `update()`."
+    "Pre-activations; in training mode also the change of weights, for `update()`; `ValueError` for images of another number of channels or smaller than the kernel."
     self._check(x)
     x = x.contiguous(memory_format=torch.channels_last)
     if self.padding: x = F.pad(x, (self.padding,)*4, 'reflect' if self.padding_mode == 'reflect' else 'constant')
@@ -370,7 +370,7 @@ def set_precision(
     model:nn.Module,          # any model with Hebbian layers
     precision:str='float32',  # "float32", "bfloat16", or "auto": bfloat16 where there are units for it
 )->str: # what was chosen
-    "Choose the precision of the operands of the matrix products in all Hebbian layers."
+    "Choose the precision of the operands of the matrix products in all Hebbian layers; `ValueError` for an unknown one."
     layers = [m for m in model.modules() if isinstance(m, HebbLayer)]
     if precision == 'auto': precision = 'bfloat16' if layers and has_bfloat16(layers[0].weight.device) else 'float32'
     if precision not in PRECISIONS: raise unknown_name('precision', precision, [*PRECISIONS, 'auto'])

@@ -79,15 +79,15 @@ class Learner:
 # %% ../nbs/05_learner.ipynb #148c65d0
 @patch
 def fit(self:Learner,
-    n_epochs:int=1,    # the number of the last epoch to train, plus 1
+    epochs:int=1,      # the number of the last epoch to train, plus 1
     lr:float=None,     # learning rate of this fit; None: the learner's
     cbs=(),            # further callbacks, for this fit only
     train:bool=True,   # go through `dls.train`?
     valid:bool|int=True, # go through `dls.valid`, if there is one? A number k: after each k-th epoch and the last
     start_epoch:int=0, # the first epoch to train: epochs before it were trained in an earlier run
 )->'Learner':
-    "Train for `n_epochs` epochs and validate after each."
-    self.n_epochs, self.fit_lr, self.step_count = n_epochs, lr if lr is not None else self.lr, 0
+    "Train for so many epochs and validate after each."
+    self.n_epochs, self.fit_lr, self.step_count = epochs, lr if lr is not None else self.lr, 0
     self.active = sorted([*self.cbs, *cbs], key=lambda cb: cb.order)
     for cb in self.active: cb.learn = self
     self.model.to(self.device)
@@ -184,7 +184,7 @@ def to_device(
 
 # %% ../nbs/05_learner.ipynb #3811b2b8
 class TrainCB(Callback):
-    "Learns by backprop: gradient of the loss, step of the optimizer."
+    "Learns by backprop: gradient of the loss, step of the optimizer; `ValueError` without a loss function or without a parameter to train."
     learns = needs_grad = True
 
     def before_fit(self):
@@ -277,7 +277,7 @@ class ProgressCB(Callback):
 
 # %% ../nbs/05_learner.ipynb #28cf8d98
 class EarlyStoppingCB(Callback):
-    "Ends the fit when a value of the epoch's row has not got better for `patience` epochs."
+    "Ends the fit when a value of the epoch's row has not got better for `patience` epochs; `ValueError` for an unknown mode or value."
     order = 60
     def __init__(self,
         monitor:str='valid_loss', # key of the row

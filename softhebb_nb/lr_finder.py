@@ -116,7 +116,7 @@ class LRFinderResult:
 
     @property
     def turning_point(self)->float: # a learning rate
-        "Where the smoothed loss is lowest, and beyond which it climbs."
+        "Where the smoothed loss is lowest, and beyond which it climbs; `ValueError` if the loss only falls or never does."
         smoothed = self.smoothed
         lowest = int(np.argmin(smoothed))
         noise = np.std(np.subtract(self.losses, smoothed)[:lowest + 1])
@@ -157,17 +157,17 @@ def lr_find(
     learn:Learner,         # what is to be trained; has a loss and learns by gradient
     start:float=1e-6,      # smallest learning rate
     end:float=10.,         # largest learning rate
-    n_steps:int=100,       # batches, if the loss does not explode before
+    steps:int=100,         # batches, if the loss does not explode before
     stop_factor:float=4.,  # stop when the running mean of the losses exceeds this many times its lowest value
     cbs=(),                # callbacks that take part, besides those of the learner that learn
 )->LRFinderResult:
-    "The learning-rate range test (Smith 2017); leaves everything as it was."
+    "The learning-rate range test (Smith 2017); leaves everything as it was; `ValueError` for too few steps or an empty range."
     if not 0 < start < end: raise ValueError(f'lr_find: start {start} must be above 0 and below end {end}')
-    if n_steps < 10: raise ValueError(f'lr_find: {n_steps} steps are too few to see a curve: take 10 or more')
+    if steps < 10: raise ValueError(f'lr_find: {steps} steps are too few to see a curve: take 10 or more')
     schedule = exponential_schedule(start, end)
-    test = _RangeTest([schedule(k / (n_steps - 1)) for k in range(n_steps)], stop_factor)
+    test = _RangeTest([schedule(k / (steps - 1)) for k in range(steps)], stop_factor)
     with restoring(learn):
         learn.cbs, learn.history = [cb for cb in learn.cbs if getattr(cb, 'learns', False)], []
-        learn.fit(n_steps + 1, lr=start, cbs=[*cbs, test], valid=False)
+        learn.fit(steps + 1, lr=start, cbs=[*cbs, test], valid=False)
     if len(test.losses) < 3: raise ValueError(f'lr_find: only {len(test.losses)} steps gave a finite loss: try a smaller `start` than {start:g}')
     return LRFinderResult(test.lrs, test.losses)

@@ -73,7 +73,7 @@ def parse_layer(
     text:str,        # for example "softkrotov-c96-k5-p2-t1-lr0.08"
     arch:str='CNN',  # "CNN" or "MLP": which defaults and keys
 )->LayerSpec:
-    "What a layer string stands for."
+    "What a layer string stands for; `ValueError` names the part that cannot be read."
     rule, *parts = text.split('-')
     spec = LayerSpec('bp' if rule == 'BP' else rule, **(_MLP_DEFAULTS if arch == 'MLP' else {}))
     rules = 'bp', *RULES, *CUSTOM_RULES, SUPERVISED_RULE
@@ -124,7 +124,7 @@ OPERATIONS = ('batchnorm1d', 'batchnorm2d', 'flatten', 'maxnorm', 'normnorm')
 def block_layer(
     spec:BlockSpec, # the block in words
 )->LayerSpec:
-    "A block's layer: its layer string, and its options."
+    "A block's layer: its layer string, and its options; `ValueError` for an unknown option."
     layer, known = parse_layer(spec.layer, spec.arch), [f.name for f in fields(LayerSpec)]
     for name in spec.options or {}:
         if name not in known: raise unknown_name('option of a layer', name, known, f'(beside the layer {spec.layer!r})')
@@ -229,7 +229,7 @@ def plan_network(
     blocks:list,               # of `BlockSpec`
     settings:DatasetSettings,  # size of the images, number of classes
 )->list: # of `BlockPlan`
-    "Every shape of a network for the images of a data set; a last layer that learns from labels gets one neuron a class."
+    "Every shape of a network for the images of a data set; a last layer that learns from labels gets one neuron a class; `ValueError` names the block that cannot be."
     shape, plans = (settings.channels, settings.height, settings.width), []
     for i, spec in enumerate(blocks):
         where, layer = f'block {i}', block_layer(spec)
@@ -279,7 +279,7 @@ class Network(nn.Module):
     def forward(self,
         x:torch.Tensor, # images (n, channels, height, width)
     )->torch.Tensor: # what the last block puts out
-        "All blocks, one after the other."
+        "All blocks, one after the other; `ValueError` for images of another size."
         if self.plans and tuple(x.shape[1:]) != tuple(self.plans[0].in_shape):
             raise ValueError(f'this network was built for images of {tuple(self.plans[0].in_shape)}, got {tuple(x.shape[1:])}')
         if x.dim() == 4: x = x.contiguous(memory_format=torch.channels_last)
@@ -287,12 +287,12 @@ class Network(nn.Module):
         return x
 
     def learn_only(self,
-        ids, # numbers of blocks
+        blocks, # their numbers
     )->'Network':
-        "Let only these blocks learn, by whatever they learn by."
-        wrong = [i for i in ids if not 0 <= i < len(self.blocks)]
+        "Let only these blocks learn, by whatever they learn by; `ValueError` for a block that there is not."
+        wrong = [i for i in blocks if not 0 <= i < len(self.blocks)]
         if wrong: raise ValueError(f'there is no block {wrong[0]} to train: the blocks are numbered 0 to {len(self.blocks) - 1}')
-        self.training_blocks = list(ids)
+        self.training_blocks = list(blocks)
         for i, block in enumerate(self.blocks): block.requires_grad_(i in self.training_blocks)
         return self
 
@@ -455,7 +455,7 @@ _BUILT_IN = frozenset(PRESETS)
 def get_preset(
     name:str, # of a preset
 )->list: # of `BlockSpec`
-    "The blocks of a preset."
+    "The blocks of a preset; `ValueError` for an unknown name."
     if name not in PRESETS: raise unknown_name('preset', name, PRESETS)
     return PRESETS[name]
 
@@ -476,7 +476,7 @@ def read_settings(
     path:str|Path, # ends in .toml or .json
     what:str='settings', # what is in it, for errors
 )->dict:
-    "What a TOML or JSON file holds."
+    "What a TOML or JSON file holds; `ValueError` for a file that cannot be read or is neither."
     path = Path(path)
     if path.suffix not in ('.toml', '.json'): raise ValueError(f'{what} {path}: a file that ends in .toml or .json is wanted')
     try: text = path.read_text(encoding='utf-8')
@@ -529,7 +529,7 @@ def _read_preset(name, content, where):
 def load_presets(
     path:str|Path, # ends in .toml or .json
 )->list: # the names of the presets in it
-    "Register the presets and image folders of a file."
+    "Register the presets and image folders of a file; `ValueError` names the file and the entry."
     path = Path(path)
     content = read_settings(path, 'presets file')
     for key in content:

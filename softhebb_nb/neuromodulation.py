@@ -75,21 +75,21 @@ def reroute_gain(
 
 # %% ../nbs/34_neuromodulation.ipynb #6829f522
 class Signal:
-    "What modulates plasticity from outside: a function of the learner and a layer's competition (three-factor rules: Gerstner et al. 2018)."
+    "What modulates plasticity from outside: a function of the learner and a layer's competition (three-factor rules: Gerstner et al. 2018); `ValueError` for an unknown kind or a trace outside 0 to 1."
     def __init__(self,
-        function,         # function(learn, layer, u, y) -> tensor; u and y: pre-activations and outcome of the competition, (images, positions, neurons)
+        func,             # func(learn, layer, u, y) -> tensor; u and y: pre-activations and outcome of the competition, (images, positions, neurons)
         per:str='layer',  # one value a "layer", "neuron" or "sample"
         trace:float=0.,   # eligibility: share of the trace that is left after each batch
     ):
         if per not in ('layer', 'neuron', 'sample'): raise unknown_name('kind of signal', per, ('layer', 'neuron', 'sample'))
         if not 0 <= trace < 1: raise ValueError(f'trace={trace}: the share that is left after a batch is from 0 to below 1')
-        self.function, self.per, self.trace = function, per, trace
+        self.func, self.per, self.trace = func, per, trace
 
-    def __repr__(self): return f"{getattr(self.function, '__name__', type(self.function).__name__)} per {self.per}" + f', trace {self.trace:g}' * (self.trace > 0)
+    def __repr__(self): return f"{getattr(self.func, '__name__', type(self.func).__name__)} per {self.per}" + f', trace {self.trace:g}' * (self.trace > 0)
 
     def value(self, learn, layer, u, y)->torch.Tensor: # (), (neurons,) or (images,); arguments as for the function
-        "The function's value, checked."
-        found = torch.as_tensor(self.function(learn, layer, u, y), dtype=u.dtype, device=u.device).detach()
+        "The function's value, checked; `ValueError` for another shape."
+        found = torch.as_tensor(self.func(learn, layer, u, y), dtype=u.dtype, device=u.device).detach()
         shape = {'layer': (), 'neuron': (u.shape[2],), 'sample': (len(u),)}[self.per]
         if tuple(found.shape) != shape: raise ValueError(f'the signal {self} returned the shape {tuple(found.shape)}, and one of {shape} was expected')
         return found
@@ -104,7 +104,7 @@ IMPORTANCES = ('dictionary', 'change', 'both', 'mas', 'all')
 CONTROLS = ('random', 'bottom', 'uniform')
 
 class Neuromodulator(TaskCallback):
-    "Damps kernels that matter for earlier tasks and raises the others: writes `layer.gain`, and nothing else."
+    "Damps kernels that matter for earlier tasks and raises the others: writes `layer.gain`, and nothing else; `ValueError` for an unknown name or settings that do not fit together."
     order = -4  # behind `WeightDeltas`, before the layers are updated
     def __init__(self,
         importance='dictionary',# one of `IMPORTANCES`; a `SemanticDictionary`; or importance(model, images) -> {layer: (kernels,)}
@@ -118,7 +118,7 @@ class Neuromodulator(TaskCallback):
         control:str=None,       # one of `CONTROLS`: as much gating, on the wrong kernels
         limit:float=10.,        # largest gain under alpha="conserve"
         signal:Signal=None,     # from outside
-        images:int=None,        # of each task that importance is measured on; None: all
+        samples:int=None,        # of each task that importance is measured on; None: all
         seed:int=0,             # of control "random"
     ):
         dictionary = importance if isinstance(importance, SemanticDictionary) else None
@@ -136,7 +136,7 @@ class Neuromodulator(TaskCallback):
         if limit < 1: raise ValueError(f'limit={limit}: the largest gain of the free is at least 1')
         self.importance = importance if isinstance(importance, str) else getattr(importance, '__name__', 'function')
         self.beta, self.alpha, self.threshold, self.cap, self.k, self.tasks, self.control, self.limit = beta, alpha, threshold, cap, k, tasks, control, limit
-        self.images, self.seed, self.signal = images, seed, repr(signal) if signal is not None else None  # plain settings; what follows is state
+        self.samples, self.seed, self.signal = samples, seed, repr(signal) if signal is not None else None  # plain settings; what follows is state
         self._measure, self._signal, self._deltas = importance, signal, deltas
         self.dictionary = dictionary if dictionary is not None else SemanticDictionary(k)
         self.reset()
@@ -269,7 +269,7 @@ def remember(self:Neuromodulator,
     data:Images,     # of the task
 )->Neuromodulator:
     "A task ends: measure which kernels matter for it."
-    if self.images is not None: data = take_samples(data, min(self.images, len(data)), derive_seed(self.seed, 'importance', len(self._scores)))
+    if self.samples is not None: data = take_samples(data, min(self.samples, len(data)), derive_seed(self.seed, 'importance', len(self._scores)))
     self._scores.append({name: s.detach().cpu() for name, s in self._score(model, data).items()})
     self._past = self._past.merge(self._now) if self.tasks == 'union' else self._now
     self._now = KernelStats()
@@ -313,7 +313,7 @@ def _sensitivity(self:Neuromodulator, model, data, layers):
 # %% ../nbs/34_neuromodulation.ipynb #dbad6df1
 @patch
 def frame(self:Neuromodulator)->pd.DataFrame: # a row for each task, layer and kernel
-    "How often each kernel was damped (a share), its mean gain, the mean size of its updates before the learning rate, and the sums of change: asked (at gain 1) and applied."
+    "How often each kernel was damped (a share), its mean gain, the mean size of its updates before the learning rate, and the sums of change: asked (at gain 1) and applied; `ValueError` before anything was recorded."
     if not self._log: raise ValueError('nothing was recorded yet: pass this modulator to a fit as a callback first')
     rows = []
     for (task, name), (n, damped, gain, size, asked, applied) in ((key, log.cpu().numpy()) for key, log in self._log.items()):
@@ -352,7 +352,7 @@ def load_state(self:Neuromodulator, tensors): # as `state` gave them
 
 # %% ../nbs/34_neuromodulation.ipynb #5355a9aa
 class RecurrentBlock(Block):
-    "A Hebbian block whose neurons also see their own last answer."
+    "A Hebbian block whose neurons also see their own last answer; `ValueError` for an even kernel or fewer than 1 step."
     def __init__(self,
         features:int,         # inputs: features, or channels
         neurons:int,          # of the layer, which sees features + neurons inputs

@@ -11,7 +11,7 @@ from torch import nn
 
 # %% ../nbs/09_normalization.ipynb #40e40508
 class RunningBatchNorm(nn.Module):
-    "Batch norm with running averages in training as in testing, for batches as small as one image."
+    "Batch norm with running averages in training as in testing, for batches as small as one image; `ValueError` for a window below 1 or another number of channels."
     def __init__(self,
         channels:int,      # of the input, which has them in dimension 1: (n, channels) or (n, channels, …)
         window:float=64.,  # number of images that the averages stand for; 1: the newest batch alone

@@ -208,7 +208,7 @@ def __getstate__(self:GenericOptimizer): return {**super(GenericOptimizer, self)
 def load_state_dict(self:GenericOptimizer,
     state_dict:dict, # from `state_dict()` of an optimizer with the same steppers
 ):
-    "Take over the statistics and hyperparameters of a saved optimizer."
+    "Take over the statistics and hyperparameters of a saved optimizer; `ValueError` for one of another kind."
     for group in state_dict['param_groups']:
         missing = [name for name in self.defaults if name not in group]
         if missing: raise ValueError(f"load_state_dict: the saved optimizer has no {', '.join(missing)}: it was of another kind than this one, "
@@ -221,7 +221,7 @@ def scale_neurons(
     weight:torch.Tensor,    # (out, …)
     rate=1.,                # learning rate of each neuron, (out,), or one number for all
 )->torch.Tensor: # the new direction
-    "Stepper: one learning rate a neuron, as SoftHebb's layers have it (Journé et al. 2023, appendix A.1)."
+    "Stepper: one learning rate a neuron, as SoftHebb's layers have it (Journé et al. 2023, appendix A.1); `ValueError` for a rate of another shape."
     if not isinstance(rate, torch.Tensor) or rate.ndim == 0: return direction * rate
     if rate.shape != weight.shape[:1]:
         raise ValueError(f'scale_neurons: rate has the shape {tuple(rate.shape)}, but the weight {tuple(weight.shape)} needs ({len(weight)},)')

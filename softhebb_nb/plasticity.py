@@ -199,16 +199,16 @@ def decayed_lr(
     lr:float,              # at step 0
     step:int,              # updates so far
     decay_steps:int|None,  # updates in the whole training; None: the rate stays as it is
-    decay:str='linear',    # one of `LR_DECAYS`
-    speed:float=7.,        # "exp": how many e-foldings over the training
-    divisor:float=96.,     # "exp": the rate ends at lr/divisor
+    lr_decay:str='linear', # one of `LR_DECAYS`
+    decay_speed:float=7.,  # lr_decay "exp": e-foldings over the training
+    decay_divisor:float=96., # lr_decay "exp": ratio of the first and the last learning rate
 )->float:
-    "The learning rate of a layer without adaptive rates."
-    if decay not in LR_DECAYS: raise unknown_name('decay of the learning rate', decay, LR_DECAYS)
-    if decay_steps is None or decay == 'constant': return lr
-    if decay == 'linear': return max(0., lr * (1 - step / decay_steps))
-    end = (lr / divisor - lr * math.exp(-speed)) / (1 - math.exp(-speed))
-    return end + (lr - end) * math.exp(-speed * step / decay_steps)
+    "The learning rate of a layer without adaptive rates; `ValueError` for an unknown decay."
+    if lr_decay not in LR_DECAYS: raise unknown_name('decay of the learning rate', lr_decay, LR_DECAYS)
+    if decay_steps is None or lr_decay == 'constant': return lr
+    if lr_decay == 'linear': return max(0., lr * (1 - step / decay_steps))
+    end = (lr / decay_divisor - lr * math.exp(-decay_speed)) / (1 - math.exp(-decay_speed))
+    return end + (lr - end) * math.exp(-decay_speed * step / decay_steps)
 
 # %% ../nbs/22_plasticity.ipynb #6e07d1e0
 def bias_change(

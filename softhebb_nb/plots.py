@@ -36,7 +36,7 @@ def picture_grid(
     pictures:torch.Tensor, # (n, channels, height, width)
     columns:int=16,        # pictures a row
 )->np.ndarray: # (rows, columns, channels) with 1 or 3 channels; NaN between the pictures
-    "Pictures side by side."
+    "Pictures side by side; `ValueError` for other than 1 or 3 channels."
     n, c, h, w = pictures.shape
     if c not in (1, 3): raise ValueError(f'pictures have 1 or 3 channels, and these have {c}')
     rows = -(-n // columns)
@@ -134,7 +134,7 @@ def animate_hinton(
     seconds:float=.25,  # a frame
     largest:float=None, # magnitude that fills a place; None: the largest in all frames
 )->FuncAnimation:
-    "A Hinton diagram that changes; its `save` and `to_jshtml` write it in other forms."
+    "A Hinton diagram that changes; its `save` and `to_jshtml` write it in other forms; `ValueError` for other than one title a frame."
     tables = [_table(frame) for frame in frames]
     titles = list(titles) if titles is not None else [str(i) for i in range(len(tables))]
     if len(titles) != len(tables): raise ValueError(f'{len(tables)} frames and {len(titles)} titles')
@@ -187,7 +187,7 @@ def kernel_quadrants(
     activity,    # (kernels,), for example `acts.mean[layer]` or the counts of a dictionary
     limits=None, # (of change, of activity); None: the medians
 )->np.ndarray: # (kernels,) of names: the keys of `QUADRANTS`
-    "Which kernels changed and are active, lucky, idle, dead."
+    "Which kernels changed and are active, lucky, idle, dead; `ValueError` for different numbers of kernels."
     change, activity = _table(change)[0], _table(activity)[0]
     if change.shape != activity.shape: raise ValueError(f'{len(change)} changes and {len(activity)} activities: take both from one layer')
     limits = (np.median(change), np.median(activity)) if limits is None else limits
@@ -279,7 +279,7 @@ def plot_history(
     keys=('train_loss', 'valid_loss'), # what to draw of them
     ax=None,       # matplotlib axes; None: new ones
 ):
-    "Values of a Learner's rows by epoch; rows without a value are left out."
+    "Values of a Learner's rows by epoch; rows without a value are left out; `ValueError` for an unknown value."
     known = list(dict.fromkeys(k for row in history for k, v in row.items() if isinstance(v, (int, float)) and k != 'epoch'))
     ax = _axes(ax, (6.5, 2.8))
     for key, colour in zip(keys, COLOURS):
@@ -308,7 +308,7 @@ def plot_curve(
     layers=None,         # names; None: all that have it
     ax=None,             # matplotlib axes; None: new ones
 ):
-    "A line a layer, by the number of images seen."
+    "A line a layer, by the number of images seen; `ValueError` for an unknown curve."
     if column not in CURVES: raise unknown_name('curve', column, CURVES)
     ax = _axes(ax, (6.5, 2.8))
     for (name, rows), colour in zip(_layers_of(deltas.curves(), layers, column), COLOURS * 9): ax.plot(rows['images'], rows[column], color=colour, label=name, lw=1.3)
@@ -339,7 +339,7 @@ def embed_features(
     neighbours:int=15,     # of UMAP: large shows the whole, small the details
     cosine:bool=True,      # divide each row by its norm first, so that angles count and not lengths?
 )->tuple: # ((n, 2), name of what was done)
-    "Points in a plane that are neighbours where features are."
+    "Points in a plane that are neighbours where features are; `ValueError` for an unknown method."
     if method not in ('umap', 'pca'): raise unknown_name('method', method, ('umap', 'pca'))
     x = features.detach().float().cpu().flatten(1)
     x, name = (F.normalize(x) if cosine else x).numpy(), 'PCA'
@@ -358,7 +358,7 @@ def plot_features(
     seed:int=0,         # of UMAP
     axs=None,           # as many matplotlib axes; None: new ones
 ):
-    "One map of the features of several moments or tasks, a panel each, coloured by class."
+    "One map of the features of several moments or tasks, a panel each, coloured by class; `ValueError` for different widths, or other than one label a row."
     widths = {name: f.flatten(1).shape[1] for name, f in features.items()}
     if len(set(widths.values())) > 1: raise ValueError(f'features of different widths cannot share a map: {widths}')
     points, done = embed_features(torch.cat([f.flatten(1).float().cpu() for f in features.values()]), method, seed)

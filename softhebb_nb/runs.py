@@ -36,7 +36,7 @@ def save_tensors(
 def load_tensors(
     path:str|Path, # of a safetensors file
 )->tuple: # (name -> tensor, metadata)
-    "Read what `save_tensors` wrote; runs no code from the file."
+    "Read what `save_tensors` wrote; runs no code from the file; `FileNotFoundError`, or `ValueError` for a file that is cut off or foreign."
     from safetensors import SafetensorError, safe_open
     if not Path(path).exists(): raise FileNotFoundError(f'there is no checkpoint {path}')
     try:
@@ -49,7 +49,7 @@ def load_weights(
     tensors:dict,   # name -> tensor; all of the model's must be there
     source='the checkpoint', # for errors
 ):
-    "Load weights after checking that every name and shape fits; the model is unchanged if one does not."
+    "Load weights after checking that every name and shape fits; the model is unchanged if one does not; `ValueError` for weights of another network."
     own = model.state_dict()
     for name, t in own.items():
         if name not in tensors: raise ValueError(f'{source} has no {name!r}: it belongs to another network')
@@ -72,7 +72,7 @@ def load_block(
     net:Network, # whose block gets the weights; unchanged if they do not fit
     number:int,  # of the block
 ):
-    "Put a saved block into a network in which the same kind of block stands at this place."
+    "Put a saved block into a network in which the same kind of block stands at this place; `ValueError` for another kind of block or a place that there is not."
     if not 0 <= number < len(net.blocks): raise ValueError(f'there is no block {number}: the blocks are numbered 0 to {len(net.blocks) - 1}')
     tensors, metadata = load_tensors(path)
     if not metadata or 'block' not in metadata: raise ValueError(f'{path} does not hold a single block (see save_block)')
@@ -87,7 +87,7 @@ def read_reference(
     path:str|Path,            # a `checkpoint.pth.tar` of the reference implementation
     settings:DatasetSettings, # of the data set: size of the images, number of classes
 )->Network:
-    "The network in a checkpoint of the reference implementation; runs no code from the file."
+    "The network in a checkpoint of the reference implementation; runs no code from the file; `FileNotFoundError`, or `ValueError` for what is no such checkpoint."
     try: saved = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError: raise FileNotFoundError(f'there is no checkpoint {path}') from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as e:
@@ -154,7 +154,7 @@ class Run:
 @patch
 def save(self:Run,
     net:nn.Module,  # whose weights are saved
-    progress:dict,  # phase (number), epoch (epochs done in it), log, seconds
+    status:dict,    # phase (number), epoch (epochs done in it), log, seconds
     optimizer=None, # whose state is saved, too
 ):
     "Write a checkpoint over the last one, whole or not at all."
@@ -163,24 +163,24 @@ def save(self:Run,
         for i, state in optimizer.state_dict()['state'].items():
             tensors.update({f'opt.{i}.{k}': torch.as_tensor(v) for k, v in state.items()})
     steps = {name: m.steps for name, m in net.named_modules() if isinstance(m, HebbLayer)}
-    save_tensors(self.folder/'checkpoint.safetensors', tensors, dict(progress, steps=steps))
+    save_tensors(self.folder/'checkpoint.safetensors', tensors, dict(status, steps=steps))
 
 @patch
 def load(self:Run,
     net:nn.Module, # gets the weights
-): # (progress, state of the optimizer), or `None` if there is no checkpoint yet
-    "Read the checkpoint."
+): # (status, state of the optimizer), or `None` if there is no checkpoint yet
+    "Read the checkpoint; `ValueError` for a file that is no checkpoint of a run."
     file = self.folder/'checkpoint.safetensors'
     if not file.exists(): return None
-    tensors, progress = load_tensors(file)
-    if not progress or 'phase' not in progress: raise ValueError(f'{file} is no checkpoint of a run: it does not say how far the run was')
+    tensors, status = load_tensors(file)
+    if not status or 'phase' not in status: raise ValueError(f'{file} is no checkpoint of a run: it does not say how far the run was')
     load_weights(net, {k[4:]: v for k, v in tensors.items() if k.startswith('net.')}, file)
     for name, m in net.named_modules():
-        if isinstance(m, HebbLayer): m.steps = progress['steps'][name]; m.renew_lr()
+        if isinstance(m, HebbLayer): m.steps = status['steps'][name]; m.renew_lr()
     state = {}
     for key, v in tensors.items():
         if key.startswith('opt.'): _, i, name = key.split('.', 2); state.setdefault(int(i), {})[name] = v
-    return progress, state
+    return status, state
 
 # %% ../nbs/27_runs.ipynb #72c99a81
 class OptimizerStateCB(Callback):
@@ -215,8 +215,8 @@ class CheckpointCB(Callback):
         last = self.learn.epoch + 1 == self.learn.n_epochs
         if not last and time.time() - self.saved < self.every: return
         self.saved = time.time()
-        progress = dict(self.extra, phase=self.phase, epoch=self.learn.epoch + 1, log=self.log, seconds=self.seconds + time.time() - self.start)
-        self.run.save(self.net, progress, self.learn.opt)
+        status = dict(self.extra, phase=self.phase, epoch=self.learn.epoch + 1, log=self.log, seconds=self.seconds + time.time() - self.start)
+        self.run.save(self.net, status, self.learn.opt)
         write_json(self.run.folder/'log.json', self.log)
 
 # %% ../nbs/27_runs.ipynb #76e62500

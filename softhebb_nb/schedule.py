@@ -50,7 +50,7 @@ def exponential_schedule(
     start:float, # value at position 0, above 0
     end:float,   # value at position 1, above 0
 ): # position in [0, 1] -> value
-    "From `start` to `end`, by the same factor in each step."
+    "From `start` to `end`, by the same factor in each step; `ValueError` unless both are above 0."
     if start <= 0 or end <= 0: raise ValueError(f'exponential_schedule: start {start} and end {end} must both be above 0')
     return _of_position(lambda position: start * (end / start)**position)
 
@@ -60,7 +60,7 @@ def step_schedule(
     milestones,     # positions in [0, 1] from which on the value is multiplied once more
     gamma:float=.1, # the factor
 ): # position in [0, 1] -> value
-    "Multiplied by `gamma` at each milestone."
+    "Multiplied by `gamma` at each milestone; `ValueError` for milestones outside 0 to 1."
     milestones = sorted(milestones)
     if milestones and not 0 <= milestones[0] <= milestones[-1] <= 1:
         raise ValueError(f'step_schedule: milestones are positions between 0 and 1, not {milestones}')
@@ -71,7 +71,7 @@ def combine_schedules(
     fractions, # what share of the training each schedule takes; they add up to 1
     schedules, # as many schedules of the position
 ): # position in [0, 1] -> value
-    "One schedule after the other."
+    "One schedule after the other; `ValueError` for fractions that do not add up to 1."
     fractions, schedules = list(fractions), list(schedules)
     if len(fractions) != len(schedules):
         raise ValueError(f'combine_schedules: {len(fractions)} fractions for {len(schedules)} schedules')
@@ -91,7 +91,7 @@ def one_cycle(
     warmup:float=.3,         # share of the training in which the value goes from `start` to `peak`
     anneal=cosine_schedule,  # schedule of both ways: anneal(from, to)
 ): # position in [0, 1] -> value
-    "From `start` to `peak` and on to `end` (Smith and Topin 2018); for momentum, give a low `peak`."
+    "From `start` to `peak` and on to `end` (Smith and Topin 2018); for momentum, give a low `peak`; `ValueError` for a warm-up outside 0 to 1."
     if not 0 < warmup < 1: raise ValueError(f'one_cycle: warmup is a share of the training between 0 and 1, not {warmup}')
     if start is None: start = peak / 25
     if end is None: end = start / 1e4
@@ -99,14 +99,14 @@ def one_cycle(
 
 # %% ../nbs/06_schedule.ipynb #95ecc47b
 def halving_schedule(
-    n_epochs:int,    # epochs in all
+    epochs:int,      # epochs in all
     start:float=1.,  # value of the first epoch; at 1 the schedule is a factor
 ): # number of the epoch, from 0 -> value
     "Halved at fixed shares of the epochs, as SoftHebb's classifier is trained."
-    if n_epochs < 20: shares = ()
-    elif n_epochs < 50: shares = (.5, .75)
+    if epochs < 20: shares = ()
+    elif epochs < 50: shares = (.5, .75)
     else: shares = (.2, .35, .5, .6, .7, .8, .9)
-    milestones = [int(share * n_epochs) for share in shares]
+    milestones = [int(share * epochs) for share in shares]
     def schedule(epoch): return start * .5**bisect_right(milestones, epoch)
     schedule.argument = 'epoch'
     return schedule
@@ -126,7 +126,7 @@ def _set_hyper(opt, group, name, value):
 
 # %% ../nbs/06_schedule.ipynb #94c93c08
 class ParamScheduler(Callback):
-    "Sets a hyperparameter of the optimizer, in all its groups, before each training batch."
+    "Sets a hyperparameter of the optimizer, in all its groups, before each training batch; `ValueError` for a schedule that does not go with `per`, or without an optimizer that has the hyperparameter."
     order = 5  # after `TrainCB`, which makes the optimizer
     def __init__(self,
         name:str,         # of the hyperparameter: "lr", "momentum", "weight_decay", …
@@ -208,7 +208,7 @@ def plot_hyper(self:Recorder,
     label:str=None, # for the legend
     color='#4477aa', # of the line
 ): # the axes
-    "A hyperparameter at each training batch."
+    "A hyperparameter at each training batch; `ValueError` for one that was not recorded."
     if name not in self.hypers: raise unknown_name('recorded hyperparameter', name, self.hypers, f'Recorder({name!r}) keeps it')
     ax = _new_axes(ax)
     ax.plot(self.hypers[name], color=color, label=label)

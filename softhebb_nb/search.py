@@ -42,7 +42,7 @@ def _check_value(value, where):
     if way != 'normal' and not values[0] < values[1]: raise ValueError(f'{where}: {way} from {values[0]} to {values[1]}: the first must be the smaller one')
 
 # %% ../nbs/28_search.ipynb #95d3293f
-_ALIASES = {'softness': 'rule', 'add_bias': 'bias', 'speed': 'decay_speed', 'lr_div': 'decay_divisor', 'nb_epoch': 'n_epochs'} # the reference's names
+_ALIASES = {'softness': 'rule', 'add_bias': 'bias', 'speed': 'decay_speed', 'lr_div': 'decay_divisor', 'nb_epoch': 'epochs'} # the reference's names
 _DATA = ('dataset_unsup', 'dataset_sup')
 
 def _blocks_of(section): return [int(m) for m in re.findall(r'b(\d+)', section)]
@@ -75,7 +75,7 @@ def expand_trials(
     seed:int=0,       # of the random values
     where:str='the search', # for errors
 )->list: # dictionaries with `name` and `overrides`
-    "The trials of a search."
+    "The trials of a search; `ValueError` for no trial."
     if num_samples < 1: raise ValueError(f'{num_samples} samples: take at least 1')
     if isinstance(space, list):
         for overrides in space: _leaves(overrides, where)
@@ -108,7 +108,7 @@ def named_search(
     name:str,          # one of `SEARCHES`
     blocks:list=None,  # numbers of the blocks to vary; None: those of the reference
 )->dict: # a space or a list, as `expand_trials` takes it
-    "What a named search varies."
+    "What a named search varies; `ValueError` for an unknown name."
     if name not in SEARCHES: raise unknown_name('search', name, SEARCHES, 'A file of your own must end in .toml or .json')
     def seeds(n): return {'dataset_unsup': {'seed': {'grid': list(range(n))}}}
     def layers(default, **settings): return {','.join(f'b{i}' for i in blocks or default): settings}
@@ -126,14 +126,14 @@ def named_search(
 
 # %% ../nbs/28_search.ipynb #f93c0da5
 def apply_overrides(
-    specs:list,         # `BlockSpec`s
+    blocks:list,        # `BlockSpec`s
     unsup:DatasetSettings, # for unsupervised phases
     sup:DatasetSettings,   # for supervised and hybrid phases
     overrides:dict,     # of a trial
     strict:bool=True,   # is a block that the network does not have, or a rule for a backprop layer, an error?
-)->tuple: # (specs, unsup, sup), new ones
-    "A network's blocks and the settings of its data with a trial's values in them."
-    specs, layers, data = list(specs), {}, {'dataset_unsup': unsup, 'dataset_sup': sup}
+)->tuple: # (blocks, unsup, sup), new ones
+    "A network's blocks and the settings of its data with a trial's values in them; `ValueError` for a block that there is not."
+    blocks, layers, data = list(blocks), {}, {'dataset_unsup': unsup, 'dataset_sup': sup}
     for path, value in _leaves(overrides, 'the trial'):
         section, name = path[0], _ALIASES.get(path[-1], path[-1])
         if section in data:
@@ -142,11 +142,11 @@ def apply_overrides(
             if shared: data['dataset_sup'] = replace(data['dataset_sup'], seed=value)
             continue
         for i in _blocks_of(section):
-            if i < len(specs) and len(path) == 2: specs[i] = replace(specs[i], **{name: value})
-            elif i < len(specs): layers.setdefault(i, {})[name] = value
-            elif strict: raise ValueError(f'the search varies block {i}, and the network has the blocks 0 to {len(specs) - 1}')
-    for i, settings in layers.items(): specs[i] = _with_layer(specs[i], i, settings, strict)
-    return specs, data['dataset_unsup'], data['dataset_sup']
+            if i < len(blocks) and len(path) == 2: blocks[i] = replace(blocks[i], **{name: value})
+            elif i < len(blocks): layers.setdefault(i, {})[name] = value
+            elif strict: raise ValueError(f'the search varies block {i}, and the network has the blocks 0 to {len(blocks) - 1}')
+    for i, settings in layers.items(): blocks[i] = _with_layer(blocks[i], i, settings, strict)
+    return blocks, data['dataset_unsup'], data['dataset_sup']
 
 _CONV = ('kernel_size', 'padding', 'stride', 'dilation', 'groups', 'pre_triangle', 'mask_thsd')
 
@@ -322,7 +322,7 @@ def summarise_trials(
     table,             # of `trials_table`
     metric:str='test_acc', # one of `METRICS`, which orders the settings
 ): # a pandas DataFrame: what varies but the seed, seeds, mean and std of each metric
-    "A row for each setting, the best first."
+    "A row for each setting, the best first; `ValueError` for an unknown metric."
     if metric not in METRICS: raise unknown_name('metric', metric, METRICS)
     import pandas
     settings = [c for c in table.columns if c not in ('trial', 'seed', 'seconds', 'error', *METRICS) and table[c].map(repr).nunique() > 1]

@@ -27,7 +27,7 @@ from .schedule import ParamScheduler, halving_schedule
 
 # %% ../nbs/25_training.ipynb #51643122
 class HebbianCB(Callback):
-    "Updates every Hebbian layer that is in training mode after each batch: no loss, no gradient."
+    "Updates every Hebbian layer that is in training mode after each batch: no loss, no gradient; `ValueError` without a Hebbian layer in training mode."
     learns = True
     def __init__(self,
         graph:bool=True, # on a GPU, replay each step as a CUDA graph where that is possible?
@@ -180,7 +180,7 @@ def plan_phases(
     mode:str='successive',       # one of `TRAINING_MODES`
     blocks:list=None,            # numbers of the blocks that are trained; None: all
 )->list: # of `Phase`
-    "In which order which blocks learn."
+    "In which order which blocks learn; `ValueError` for an unknown mode or block."
     if mode not in TRAINING_MODES: raise unknown_name('training mode', mode, TRAINING_MODES)
     blocks = list(range(len(plans))) if blocks is None else list(blocks)
     wrong = [i for i in blocks if not 0 <= i < len(plans)]
@@ -189,7 +189,7 @@ def plan_phases(
     def phase(kind, ids):
         s = unsup if kind == 'unsupervised' else sup
         layers = [plans[i].layer for i in ids if kind != 'hybrid' or plans[i].layer.supervised]
-        return Phase(kind, list(ids), s.n_epochs, s.batch_size, min(layer.lr if layer.hebbian else layer.lr_sup for layer in layers))
+        return Phase(kind, list(ids), s.epochs, s.batch_size, min(layer.lr if layer.hebbian else layer.lr_sup for layer in layers))
     if mode == 'successive': return [phase('unsupervised' if i in alone else 'supervised', [i]) for i in blocks]
     if mode == 'consecutive': return [phase(kind, ids) for kind, ids in (('unsupervised', alone), ('supervised', taught)) if ids]
     if not taught: raise ValueError('simultaneous training needs a block that learns from labels: add the classifier to the blocks')
@@ -358,12 +358,12 @@ class SeedCB(Callback):
     def before_epoch(self): torch.manual_seed(derive_seed(self.seed, *self.names, 'epoch', self.learn.epoch))
 
 def fused_adam(
-    parameters, # of the model
-    lr:float,   # learning rate
+    params,   # of the model
+    lr:float, # learning rate
 )->torch.optim.Adam:
     "Adam in its fused form where there is one: what trains classifiers and backprop twins."
-    parameters = list(parameters)
-    return torch.optim.Adam(parameters, lr=lr, fused=all(p.is_floating_point() and p.device.type in ('cpu', 'cuda') for p in parameters))
+    params = list(params)
+    return torch.optim.Adam(params, lr=lr, fused=all(p.is_floating_point() and p.device.type in ('cpu', 'cuda') for p in params))
 
 def _feature_loaders(features, train, test, phase, seed, shape): # of a frozen body
     return DataLoaders(FeatureLoader(features[0], train.y, phase.batch_size, True, seed, shape), FeatureLoader(features[1], test.y, 500, shape=shape))
@@ -385,7 +385,7 @@ def run_phase(
     folder=None,              # for features that do not fit in memory
     verbose:bool=False,       # print the report on each Hebbian layer after each epoch?
 )->Learner: # its `history` has one row an epoch
-    "Train the blocks of a phase; the network is changed in place."
+    "Train the blocks of a phase; the network is changed in place; `ValueError` for images without labels, where labels are learned from."
     net.learn_only(phase.blocks)
     seed, label = settings.seed, f'{phase.mode} {",".join(map(str, phase.blocks))}'
     for i in phase.blocks:

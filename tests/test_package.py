@@ -322,6 +322,34 @@ def test_internal_links_and_images_exist():
     assert not problems, '\n'.join(problems)
 
 
+def _raised(function): # names of the errors that a function raises itself
+    errors = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    names = {error.func.id for error in errors if isinstance(error.func, ast.Name)}
+    return {'ValueError' if name == 'unknown_name' else name for name in names if name[:1].isupper() or name == 'unknown_name'}
+
+
+def _functions(tree): # (function, docstrings that a reader sees with it): a patched method has those of its class
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith('_')}
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef): continue
+        patched = any('patch' in ast.unparse(decorator) for decorator in node.decorator_list)
+        yield node, [node, *([classes[name]] if patched and (name := ast.unparse(node.args.args[0].annotation)) in classes else [])]
+    for owner in classes.values():
+        for node in owner.body:
+            if isinstance(node, ast.FunctionDef): yield node, [node, owner]
+
+
+def test_docstrings_name_the_errors():
+    "What a public function raises stands in its docstring, or in that of its class."
+    problems = []
+    for path in GENERATED:
+        for function, told_by in _functions(ast.parse(path.read_text(encoding='utf-8'))):
+            if function.name.startswith('_') and function.name != '__init__': continue
+            told = ' '.join(ast.get_docstring(node) or '' for node in told_by)
+            problems += [f'{path.name} line {function.lineno}: {function.name} raises {error}' for error in sorted(_raised(function)) if error not in told]
+    assert not problems, '\n'.join(problems)
+
+
 def test_outputs_hold_no_errors():
     "What readers see ran without an error, without a warning, and is not left over from a run that failed."
     problems = []

@@ -31,7 +31,7 @@ def images(n=45):
 
 
 def train(mode):
-    data, settings = images(44 if mode == 'simultaneous' else 45), dataset_settings('MNIST5k', n_epochs=2, batch_size=11, seed=3)
+    data, settings = images(44 if mode == 'simultaneous' else 45), dataset_settings('MNIST5k', epochs=2, batch_size=11, seed=3)
     plans = plan_network(BLOCKS, settings)
     net = build_network(plans, seed=0)
     for number, phase in enumerate(plan_phases(plans, settings, settings, mode)): learn = run_phase(net, phase, data, data, settings, number)

@@ -108,7 +108,7 @@ def test_a_search_from_a_file_and_from_weights(tmp_path, capsys):
     folder = tmp_path/'search'/'found'
     config = json.loads((folder/'trial-000'/'config.json').read_text())
     assert config['seed'] == 5 and config['blocks'][0]['t_invert'] == 3 and .01 <= config['blocks'][0]['lr'] <= .1
-    assert config['settings_unsup']['training_sample'] == 200 and config['settings_sup']['n_epochs'] == 1
+    assert config['settings_unsup']['training_sample'] == 200 and config['settings_sup']['epochs'] == 1
     from safetensors.torch import load_file
     assert cli.search_main([*QUICK, '--runs-dir', str(folder), '--model-name', 'trial-000', '--resume', 'without_classifier', '--config', 'one_seed',
                             '--training-blocks', '2', '--debug', '--save-model']) == 0
