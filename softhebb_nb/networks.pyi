@@ -72,6 +72,12 @@ class AttentionDropout(nn.Dropout):
 class Dropout(nn.Dropout):
     def forward(self, x) -> Any: ...
 
+def _bits(n) -> Any: ...
+
+def _halves(n) -> Any: ...
+
+def _factors(n, p) -> Any: ...
+
 class Block(nn.Module):
     dropout: Any
     att_dropout: Any
@@ -109,6 +115,7 @@ def _conv_shape(size, layer, spec, where) -> Any: ...
 
 class Network(nn.Module):
     training_blocks: Any
+    _convolves: Any
     blocks: Any
     plans: Any
     training: Any

@@ -386,6 +386,7 @@ def run_phase(
     verbose:bool=False,       # print the report on each Hebbian layer after each epoch?
 )->Learner: # its `history` has one row an epoch
     "Train the blocks of a phase; the network is changed in place; `ValueError` for images without labels, where labels are learned from."
+    keep_memory()
     net.learn_only(phase.blocks)
     seed, label = settings.seed, f'{phase.mode} {",".join(map(str, phase.blocks))}'
     for i in phase.blocks:
