@@ -88,7 +88,7 @@ class StepGraph:
         self.changes = [(layer._change, layer._largest, layer._bias_change) for layer in layers]
         with torch.cuda.graph(self.graphs[1]): self._update()
         self.lrs = [layer.lr for layer in layers]
-        for layer, n in zip(layers, steps): layer.steps = n
+        for layer, n in zip(layers, steps): layer.steps = n; layer.renew_lr()  # the recorded one has no value before the first replay
 
     def _update(self):
         for layer in self.layers: layer.renew_lr(); layer.update()
