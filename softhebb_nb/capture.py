@@ -490,6 +490,7 @@ _SLIDING = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d)  # besides `Hebb
 def _slides(m): return isinstance(m, _SLIDING) or (isinstance(m, HebbLayer) and hasattr(m, 'kernel_size'))
 def _pair(v): return tuple(v) if isinstance(v, (tuple, list)) else (v, v)
 
+# %% ../nbs/30_capture.ipynb #96ff3fa5
 def receptive_field(
     model:nn.Module, # modules run one after the other
     module:nn.Module, # whose output is meant

@@ -298,6 +298,7 @@ def fgsm(
     "One step of size epsilon up the gradient (Goodfellow et al., 2015)."
     return (x + epsilon * _step(input_gradient(model, x, y, loss)[0], norm)).clamp(0, 1)
 
+# %% ../nbs/26_evaluation.ipynb #cc1c04f9
 def pgd(
     model:nn.Module,  # in evaluation mode
     x:torch.Tensor,   # images between 0 and 1, (n, channels, height, width)

@@ -200,6 +200,7 @@ def _sum(self:HebbLayer, change): # over the processes that share the batch
     if self.process_group is not None: torch.distributed.all_reduce(change, group=self.process_group)
     return change
 
+# %% ../nbs/23_layers.ipynb #6bc25773
 @patch
 def _count(self:HebbLayer, y, winner): # without a value that the processor waits for: a CUDA graph can hold all of it
     if self.competes in ('soft', 'hard'): self.activity[0] += len(y)

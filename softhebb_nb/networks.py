@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 
 from .core import optional_import, unknown_name
@@ -315,19 +316,22 @@ class Network(nn.Module):
             for i in self.training_blocks: self.blocks[i].train()
         return self
 
-    def part(self,
-        start:int=0,   # first block
-        stop:int=None, # the block behind the last; None: to the end
-    )->'Network': # shares the blocks with this network
-        "Some consecutive blocks as a network of their own."
-        stop = len(self.blocks) if stop is None else stop
-        part = Network(list(self.blocks)[start:stop], self.plans[start:stop] if self.plans else None)
-        part.training_blocks = [i - start for i in self.training_blocks if start <= i < stop]
-        return part
+# %% ../nbs/24_networks.ipynb #0d928c63
+@patch
+def part(self:Network,
+    start:int=0,   # first block
+    stop:int=None, # the block behind the last; None: to the end
+)->'Network': # shares the blocks with this network
+    "Some consecutive blocks as a network of their own."
+    stop = len(self.blocks) if stop is None else stop
+    part = Network(list(self.blocks)[start:stop], self.plans[start:stop] if self.plans else None)
+    part.training_blocks = [i - start for i in self.training_blocks if start <= i < stop]
+    return part
 
-    def hebbian_layers(self)->dict: # number of the block -> layer
-        "The Hebbian layers, by number of their block."
-        return {i: b.layer for i, b in enumerate(self.blocks) if b.hebbian}
+@patch
+def hebbian_layers(self:Network)->dict: # number of the block -> layer
+    "The Hebbian layers, by number of their block."
+    return {i: b.layer for i, b in enumerate(self.blocks) if b.hebbian}
 
 # %% ../nbs/24_networks.ipynb #eb4da8dc
 def build_network(

@@ -50,6 +50,7 @@ def _show_grid(grid, ax, **kwargs):
     if grid.shape[2] == 3: grid = np.concatenate([np.nan_to_num(grid, nan=1.).clip(0, 1), np.isfinite(grid[..., :1])], 2)  # see-through between
     ax.imshow(grid if grid.shape[2] == 4 else grid[..., 0], interpolation='nearest', **kwargs)
 
+# %% ../nbs/31_plots.ipynb #385264ca
 def plot_patches(
     acts:Activations, # made with `top`, and run on the images
     layer:str,        # name of the layer
@@ -291,6 +292,7 @@ def plot_history(
     ax.legend(frameon=False, fontsize=8)
     return ax
 
+# %% ../nbs/31_plots.ipynb #2a3ddce2
 _CURVE_LABELS = dict(change='mean ‖Δ‖₂ in an interval', radius='mean radius', radius_low='radius (10 % are below)', radius_high='radius (10 % are above)',
                      converged='kernels at radius 1 (share)', dead='kernels that won nothing (share)', entropy='entropy (share of largest)',
                      hebbian='Hebbian part (‖·‖₂)', anti_hebbian='anti-Hebbian part (‖·‖₂)', decay='decay (‖·‖₂)')
@@ -350,6 +352,7 @@ def embed_features(
     from sklearn.decomposition import PCA
     return PCA(2, random_state=seed).fit_transform(x), name
 
+# %% ../nbs/31_plots.ipynb #77ee40c9
 def plot_features(
     features:dict,      # name of a moment or task -> (n, features); all of one width
     labels,             # (n,) numbers of classes, for all; or a dictionary of them

@@ -137,6 +137,7 @@ def format_report(
         line += ''.join(f'\n{name:7}' + ''.join(f'{v:>7}' for v in values[start:min(start + 15, neurons)]) for name, values in rows)
     return line
 
+# %% ../nbs/25_training.ipynb #b6d0604b
 class LayerReportCB(Callback):
     "Puts a report on each learning Hebbian layer, and its convergence in the course of the epoch, into the row, as `layers`."
     order = 20
@@ -245,6 +246,7 @@ class DataParallelCB(Callback):
         for layer in getattr(self, 'layers', ()): layer.process_group = None
         for norm in getattr(self, 'norms', ()): norm.__dict__.pop('forward', None)
 
+# %% ../nbs/25_training.ipynb #c640e122
 class _Sum(torch.autograd.Function): # over processes; the gradient of a sum over processes is one, too
     @staticmethod
     def forward(ctx, t): t = t.clone(); dist.all_reduce(t); return t
@@ -282,6 +284,7 @@ class _Collect(Callback):
         self.out[self.at:self.at + len(preds)] = preds
         self.at += len(preds)
 
+# %% ../nbs/25_training.ipynb #06eb2cc8
 def compute_features(
     body:torch.nn.Module, # what puts out the features
     data:Images,          # in their order; or `ImageFiles`
