@@ -61,7 +61,7 @@ class Triangle(nn.Module):
     def __init__(self,
         power:float=1., # below 1 it flattens strong responses, above 1 it sharpens them
     ): super().__init__(); self.power = power
-    def forward(self, u): return _power(F.relu(u - u.mean(1, keepdim=True)), self.power)  # u: (n, neurons, …), as for all of these
+    def forward(self, u): return _power(F.relu_(u - u.mean(1, keepdim=True)), self.power)  # u: (n, neurons, …), as for all of these
     def extra_repr(self): return f'power={self.power:g}'
 
 class RePU(nn.Module):

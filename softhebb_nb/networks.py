@@ -196,7 +196,7 @@ class Block(nn.Module):
         x = self.operations(x)
         if self.dropout is not None: x = self.dropout(x)
         x = self.layer(x)
-        # a power grows with its base, so it can come after max pooling, where there are fewer values to raise
+        # rectifying and raising keep the order of values, so they can come after max pooling, where there are fewer of them
         late = isinstance(self.activation, (Triangle, RePU)) and isinstance(self.pool, nn.MaxPool2d) and self.batch_norm is None
         if late: return _rectified(self.activation, x, self.pool)
         if self.activation is not None: x = self.activation(x)
@@ -204,7 +204,7 @@ class Block(nn.Module):
         return x if self.pool is None else self.pool(x)
 
 def _rectified(activation, x, pool):
-    x = pool(F.relu(x - x.mean(1, keepdim=True) if isinstance(activation, Triangle) else x))
+    x = F.relu(pool(x - x.mean(1, keepdim=True) if isinstance(activation, Triangle) else x))
     return x if activation.power == 1 else x ** activation.power
 
 # %% ../nbs/24_networks.ipynb #3f265e69
