@@ -10,10 +10,11 @@ import copy
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, validation
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .core import get_device
 from .datasets import DatasetSettings, Images
@@ -42,44 +43,43 @@ class _SoftHebb(BaseEstimator):
         layer = f'soft-c{int(self.n_neurons)}-t{self.t_invert:g}-lr0.05-lp0.5-r{self.radius:g}'
         return [BlockSpec(layer, 'MLP', 'batchnorm2d-flatten', 'triangle_1'), BlockSpec('BP-c2', 'MLP')]
 
-    def _check(self, X, fitting=False):
-        if not fitting: check_is_fitted(self, 'network_')
-        names = getattr(X, 'columns', None)
-        X = check_array(X, dtype=(np.float32, np.float64), ensure_min_samples=2 if fitting else 1, estimator=self)
-        if fitting:
-            self.n_features_in_ = X.shape[1]
-            if names is not None and all(isinstance(n, str) for n in names): self.feature_names_in_ = np.asarray(names, dtype=object)
-            elif hasattr(self, 'feature_names_in_'): del self.feature_names_in_
-        elif X.shape[1] != self.n_features_in_:
-            raise ValueError(f'X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input')
-        return X
+# %% ../nbs/35_estimators.ipynb #1e0b3d77
+@patch
+def _check(self:_SoftHebb, X, fitting=False):
+    if not fitting: check_is_fitted(self, 'network_')
+    validate = getattr(validation, 'validate_data', None) or type(self)._validate_data  # scikit-learn from 1.6 on, and before
+    return validate(self, X, reset=fitting, dtype=(np.float32, np.float64), ensure_min_samples=2 if fitting else 1)
 
-    def _images(self, X, y=None, classes=1):
-        x = torch.as_tensor(np.ascontiguousarray(X))
-        y = torch.zeros(len(x), dtype=torch.long) if y is None else torch.as_tensor(y)
-        return Images(x.view(len(x), *(self.image_shape or (x.shape[1], 1, 1))), y, list(range(classes)), 'X')
+@patch
+def _images(self:_SoftHebb, X, y=None, classes=1):
+    x = torch.as_tensor(np.ascontiguousarray(X))
+    y = torch.zeros(len(x), dtype=torch.long) if y is None else torch.as_tensor(y)
+    return Images(x.view(len(x), *(self.image_shape or (x.shape[1], 1, 1))), y, list(range(classes)), 'X')
 
-    def _fit(self, X, y, classes):
-        seed, shape = int(check_random_state(self.random_state).randint(2**31 - 1)), self.image_shape or (X.shape[1], 1, 1)
-        if int(np.prod(shape)) != X.shape[1]: raise ValueError(f'image_shape {tuple(shape)} has {int(np.prod(shape))} values, and X has {X.shape[1]} features')
-        common = dict(channels=shape[0], height=shape[1], width=shape[2], out_channels=max(classes, 2), seed=seed, print_freq=10**6)
-        batch_size = max(2, int(self.batch_size))
-        while len(X) % batch_size == 1: batch_size += 1  # a last batch of one sample has no variance for a batch norm
-        unsup = DatasetSettings('X', epochs=int(self.epochs), batch_size=batch_size, **common)
-        sup = DatasetSettings('X', epochs=getattr(self, 'classifier_epochs', 1), batch_size=getattr(self, 'classifier_batch_size', 64), **common)
-        plans, data, device = plan_network(self._blocks(), unsup), self._images(X.astype(np.float32), y, classes), get_device(self.gpu_id)
-        self.network_ = build_network(plans, seed).to(device)
-        last = len(plans) - 1
-        for number, phase in enumerate(plan_phases(plans, unsup, sup)):
-            if phase.blocks == [last] and y is None and not plans[last].layer.hebbian: break
-            run_phase(self.network_, phase, data, data, unsup if phase.mode == 'unsupervised' else sup, number, device)
-        self.network_.cpu().eval()
-        return self
+# %% ../nbs/35_estimators.ipynb #5af36d75
+@patch
+def _fit(self:_SoftHebb, X, y, classes):
+    seed, shape = int(check_random_state(self.random_state).randint(2**31 - 1)), self.image_shape or (X.shape[1], 1, 1)
+    if int(np.prod(shape)) != X.shape[1]: raise ValueError(f'image_shape {tuple(shape)} has {int(np.prod(shape))} values, and X has {X.shape[1]} features')
+    common = dict(channels=shape[0], height=shape[1], width=shape[2], out_channels=max(classes, 2), seed=seed, print_freq=10**6)
+    batch_size = max(2, int(self.batch_size))
+    while len(X) % batch_size == 1: batch_size += 1  # a last batch of one sample has no variance for a batch norm
+    unsup = DatasetSettings('X', epochs=int(self.epochs), batch_size=batch_size, **common)
+    sup = DatasetSettings('X', epochs=getattr(self, 'classifier_epochs', 1), batch_size=getattr(self, 'classifier_batch_size', 64), **common)
+    plans, data, device = plan_network(self._blocks(), unsup), self._images(X.astype(np.float32), y, classes), get_device(self.gpu_id)
+    self.network_ = build_network(plans, seed).to(device)
+    last = len(plans) - 1
+    for number, phase in enumerate(plan_phases(plans, unsup, sup)):
+        if phase.blocks == [last] and y is None and not plans[last].layer.hebbian: break
+        run_phase(self.network_, phase, data, data, unsup if phase.mode == 'unsupervised' else sup, number, device)
+    self.network_.cpu().eval()
+    return self
 
-    def _features(self, X, stop): # in the precision of X
-        part = copy.deepcopy(self.network_.part(0, stop)).double() if X.dtype == np.float64 else self.network_.part(0, stop)
-        images = self._images(X)
-        return compute_features(part, images, dtype=images.x.dtype)
+@patch
+def _features(self:_SoftHebb, X, stop): # in the precision of X
+    part = copy.deepcopy(self.network_.part(0, stop)).double() if X.dtype == np.float64 else self.network_.part(0, stop)
+    images = self._images(X)
+    return compute_features(part, images, dtype=images.x.dtype)
 
 # %% ../nbs/35_estimators.ipynb #91f8074a
 class SoftHebbFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _SoftHebb):
@@ -134,22 +134,26 @@ class SoftHebbClassifier(ClassifierMixin, _SoftHebb):
         if len(self.classes_) < 2: raise ValueError(f'the classifier needs at least two classes, and y has one class: {self.classes_[0]!r}')
         return self._fit(X, labels.astype(np.int64), len(self.classes_))
 
-    def decision_function(self,
-        X, # (samples, features)
-    )->np.ndarray: # (samples, classes), or (samples,) for two classes
-        "What the classifier puts out before the softmax."
-        scores = self._features(self._check(X), None).numpy()
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+# %% ../nbs/35_estimators.ipynb #5418c74d
+@patch
+def decision_function(self:SoftHebbClassifier,
+    X, # (samples, features)
+)->np.ndarray: # (samples, classes), or (samples,) for two classes
+    "What the classifier puts out before the softmax."
+    scores = self._features(self._check(X), None).numpy()
+    return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def predict_proba(self,
-        X, # (samples, features)
-    )->np.ndarray: # (samples, classes)
-        "Probability of each class."
-        return self._features(self._check(X), None).double().softmax(1).numpy()
+@patch
+def predict_proba(self:SoftHebbClassifier,
+    X, # (samples, features)
+)->np.ndarray: # (samples, classes)
+    "Probability of each class."
+    return self._features(self._check(X), None).double().softmax(1).numpy()
 
-    def predict(self,
-        X, # (samples, features)
-    )->np.ndarray: # (samples,)
-        "The most probable class."
-        best = self.predict_proba(X).argmax(1)
-        return self.classes_[best]
+@patch
+def predict(self:SoftHebbClassifier,
+    X, # (samples, features)
+)->np.ndarray: # (samples,)
+    "The most probable class."
+    best = self.predict_proba(X).argmax(1)
+    return self.classes_[best]

@@ -14,8 +14,6 @@ class _SoftHebb(BaseEstimator):
     batch_size: Any
     random_state: Any
     gpu_id: Any
-    n_features_in_: Any
-    feature_names_in_: Any
     network_: Any
     def __init__(self, n_neurons=..., t_invert=..., radius=..., image_shape=..., preset=..., epochs=..., batch_size=..., random_state=..., gpu_id=...) -> None: ...
     def _blocks(self) -> Any: ...
