@@ -9,14 +9,14 @@ __all__ = ['SWITCH', 'DEMO', 'CommandParser', 'one_of', 'train_parser', 'make_pl
            'post_hoc_main']
 
 # %% ../nbs/29_cli.ipynb #959d4b51
-import argparse, json, os, re, sys, time
+import argparse, errno, json, os, shutil, sys, time
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from .core import atomic_write, get_device, new_folder, optional_import, peak_memory, set_seed, unknown_name, write_json
+from .core import atomic_write, get_device, new_folder, numbered_folders, optional_import, peak_memory, set_seed, unknown_name, write_json
 from .datasets import ImageFiles, dataset_names, dataset_settings, load_data
 from .evaluation import knn_accuracy, linear_probe, neuron_label_accuracy, plot_post_hoc, post_hoc_loss, vote_accuracy, winner_callbacks
 from .layers import PRECISIONS, HebbLayer, set_precision
@@ -26,25 +26,32 @@ from .runs import (CheckpointCB, OptimizerStateCB, Run, load_block, load_tensors
                                save_tensors, versions)
 from .search import (METRICS, SEARCHES, ReportCB, apply_overrides, expand_trials, named_search, trial_metrics, run_trial, run_trials,
                                 summarise_trials, trials_table, unfinished_trials)
-from .training import TRAINING_MODES, Phase, compute_features, join_processes, plan_phases, process_count, process_rank, run_phase
+from .training import TRAINING_MODES, Phase, check_labelled, compute_features, join_processes, plan_phases, process_count, process_rank, run_phase
 
 # %% ../nbs/29_cli.ipynb #6c13b6dc
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    "Shows those defaults that are values."
+    def _get_help_string(self, action): return action.help if action.default in (None, False, argparse.SUPPRESS) else super()._get_help_string(action)
+
 class CommandParser(argparse.ArgumentParser):
     "A parser of command lines whose errors are exceptions and offer the nearest right name."
     def __init__(self,
         name:str,        # of the command
         description:str, # first lines of its help
     ):
-        super().__init__(name, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, description=description)
+        super().__init__(name, allow_abbrev=False, formatter_class=_Defaults, description=description)
     def error(self, message): # what argparse has to say
         "A `ValueError` instead of the end of the process."
         raise ValueError(message)
     def parse_args(self, args=None): # list of arguments; None: those of the command line
-        "Parse all arguments; load the file of `--presets`, and check the name of `--preset`; `ValueError` for an unknown option, value or preset."
+        "Load the file of `--presets`, whose names the other arguments may use; parse them, and check the name of `--preset`; `ValueError` for an unknown option, value or preset."
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument('--presets', nargs='?')
+        presets = first.parse_known_args(args)[0].presets
+        if presets: load_presets(presets)
         known, rest = self.parse_known_args(args)
         flags = [o for a in self._actions for o in a.option_strings if o.startswith('--')]
         for r in rest: raise unknown_name('option', r.split('=')[0], flags) if r.startswith('-') else ValueError(f'unexpected argument {r!r}')
-        if known.presets: load_presets(known.presets)
         if known.preset is not None and known.preset not in PRESETS: raise unknown_name('preset', known.preset, PRESETS)
         return known
 
@@ -69,6 +76,12 @@ def _numbered_file(text):
     if not number.isdigit() or not file: raise argparse.ArgumentTypeError(f'{text!r}: give the number of the block and its file, for example 0=blocks/0.safetensors')
     return int(number), file
 
+def _seed(text):
+    try: seed = int(text)
+    except ValueError: raise argparse.ArgumentTypeError(f'invalid int value: {text!r}') from None
+    if not -2**63 <= seed < 2**63: raise argparse.ArgumentTypeError(f'{text} is too large: a seed lies between -2^63 and 2^63 - 1')
+    return seed
+
 def _resume(text):
     value = None if text.lower() == 'none' else text
     return value if value is None else one_of('way to resume', lambda: ('all', 'without_classifier'))(value)
@@ -77,10 +90,10 @@ def _resume(text):
 def _network_flags(p): # which all three commands take
     add, data = p.add_argument, one_of('data set', dataset_names)
     add('--preset', metavar='NAME', help='the network, e.g. 4SoftHebbCnnCIFAR (a wrong name is answered with the nearest right ones)')
-    add('--presets', metavar='FILE', help='a .toml or .json file with presets of your own')
+    add('--presets', metavar='FILE', help='a .toml or .json file with presets and data sets of your own')
     add('--dataset-unsup', type=data, metavar='NAME', help='images that the Hebbian layers learn from, e.g. CIFAR10_1 (default: MNIST)')
     add('--dataset-sup', type=data, metavar='NAME', help='labelled images that the classifier learns from, e.g. CIFAR10_50 (default: MNIST)')
-    add('--dataset', type=data, metavar='NAME', help='both')
+    add('--dataset', type=data, metavar='NAME', help='the same for --dataset-unsup and --dataset-sup')
     add('--model-name', metavar='NAME', help='name of the run (default: the preset)')
     add('--precision', type=one_of('precision', lambda: [*PRECISIONS, 'auto']), default='float32', help='of the operands in Hebbian layers: float32, bfloat16, or auto')
     add('--data-dir', metavar='FOLDER', help='where data sets are (default: $SOFTHEBB_DATA or ~/.softhebb/data)')
@@ -93,11 +106,11 @@ def _training_flags(p): # of softhebb_train and softhebb_search
     add('--training-mode', '--train', type=one_of('training mode', lambda: TRAINING_MODES), default='successive', metavar='MODE', help=' | '.join(TRAINING_MODES))
     add('--training-blocks', type=int, nargs='+', metavar='N', help='only these blocks are trained (default: all)')
     add('--validation', default=False, **SWITCH, help='test on 20 %% of the training images instead of the test images')
-    add('--validation-sup', default=None, **SWITCH, help='the same for the labelled images only')
-    add('--validation-unsup', default=None, **SWITCH, help='the same for the images without labels only')
+    add('--validation-sup', default=None, **SWITCH, help='like --validation, for the labelled images only')
+    add('--validation-unsup', default=None, **SWITCH, help='like --validation, for the images without labels only')
 
 def _seed_flags(p): # of softhebb_train and softhebb_post_hoc
-    p.add_argument('--seed', type=int, default=0, help='of everything random')
+    p.add_argument('--seed', type=_seed, default=0, help='of everything random')
     p.add_argument('--gpu-id', type=int, default=0, metavar='N', help='number of the GPU, if there is one; -1: the processor')
 
 # %% ../nbs/29_cli.ipynb #bd3f1a37
@@ -148,8 +161,18 @@ def load_plan_data(
     validation = {k: args.validation if v is None else v for k, v in (('unsup', args.validation_unsup), ('sup', args.validation_sup))}
     def what(s): return s.name, s.split, s.training_class, s.training_sample, s.seed, s.width, s.height, s.zca_whitened, s.stream
     sup_data = load_data(sup, validation['sup'], args.data_dir)
+    _check_use(plan, *sup_data)
     same = not _needs_unsup(plan) or (what(unsup) == what(sup) and validation['unsup'] == validation['sup'])
     return {'unsup': (unsup, *(sup_data if same else load_data(unsup, validation['unsup'], args.data_dir))), 'sup': (sup, *sup_data)}
+
+def _check_use(plan, train, test): # whether the labelled images fit what will be done with them, before anything is trained
+    args, last, taught = plan['args'], plan['blocks'][-1].layer, [p.blocks for p in plan['phases'] if p.mode != 'unsupervised']
+    for blocks in taught:
+        for part in (train, test): check_labelled(part, blocks)
+    if taught and last.supervised and len(train.classes) > last.out_channels:
+        raise ValueError(f"--dataset-sup {plan['sup'].key} has {len(train.classes)} classes, and its settings say out_channels={last.out_channels}")
+    knn = getattr(args, 'knn', 0)
+    if knn < 0 or knn > len(train): raise ValueError(f'--knn {knn}: there are {len(train)} training images')
 
 def plan_summary(
     plan:dict, # of `make_plan`
@@ -302,8 +325,8 @@ def _final(trained, net, data, args):
     if args.knn:
         _, train, test = data['sup']
         body = net.part(0, len(net.blocks) - 1)
-        f, g = (compute_features(body, d, device=get_device(args.gpu_id)) for d in (train, test))
-        final['knn_accuracy'] = knn_accuracy(f, train.y.to(f.device), g, test.y.to(g.device), args.knn)
+        f, g = (compute_features(body, d) for d in (train, test))
+        final['knn_accuracy'] = knn_accuracy(f, train.y, g, test.y, args.knn)
     final['layers'] = {f'block {i}': dict(zip(('convergence', 'radius_1'), layer.convergence())) for i, layer in net.hebbian_layers().items()}
     return final
 
@@ -372,7 +395,9 @@ def compare_with_controls(
 def _main(name, command, parser, argv, resume): # the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C
     try: command(parser().parse_args(argv))
     except (ValueError, OSError, ImportError) as e:
-        print(f'{name}: {e}', file=sys.stderr)
+        if os.environ.get('SOFTHEBB_DEBUG'): raise
+        full = getattr(e, 'errno', None) in (errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', None))
+        print(f'{name}: {e}' + (resume if full else ''), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f'\ninterrupted{resume}', file=sys.stderr)
@@ -396,10 +421,12 @@ def search_parser()->argparse.ArgumentParser:
     add('--config', default='seed', metavar='NAME', help='what is varied: ' + ', '.join(SEARCHES) + ', or a .toml or .json file')
     add('--block', type=int, nargs='+', metavar='N', help='the blocks that 1, 2, 3a, 3b, radius and regimes vary (default: none for the first four, 0 for radius, 0 1 2 for regimes)')
     add('--num-samples', type=int, default=1, metavar='N', help='how often random values are drawn; each time with all grids')
-    add('--seed', type=int, default=0, help='of the values that are drawn, and of trials that vary no seed')
+    add('--seed', type=_seed, default=0, help='of the values that are drawn, and of trials that vary no seed')
     add('--metric', type=one_of('metric', lambda: METRICS), default='test_acc', metavar='NAME', help='orders the summary: ' + ', '.join(METRICS))
     add('--folder-name', metavar='NAME', help='of the search (default: the preset)')
     add('--save-model', action='store_true', help='keep model and checkpoint of every trial')
+    add('--gpu-id', type=int, metavar='N', help='number of the only GPU that is used (default: all); -1: the processors')
+    add('--save', default=True, **SWITCH, help="keep each trial's log and pictures?")
     add('--gpu-exp', type=int, default=1, metavar='N', help='trials that share a GPU')
     add('--cpus', type=int, metavar='N', help='processors of a trial (default: all, divided by the trials that run at a time)')
     add('--address', metavar='ADDRESS', help='of a Ray cluster, whose machines all see --runs-dir and --data-dir (default: only this machine)')
@@ -411,6 +438,7 @@ def _trial_args(args, trial, folder=None, weights=None, strict=True):
     "The flags of `softhebb_train` that stand for a trial."
     train = vars(train_parser().parse_args([]))
     train.update({k: v for k, v in vars(args).items() if k in train})
+    train.update(gpu_id=-1 if args.gpu_id == -1 else (args.gpu_id or 0) if args.debug else 0, save=True)  # Ray shows a trial its GPU as number 0
     train.update(resume='all', quiet=True, compare=False, dry_run=False, model_name=trial['name'], runs_dir=folder)
     return argparse.Namespace(**train, overrides=trial['overrides'], strict=strict, weights=weights, save_model=args.save_model)
 
@@ -425,6 +453,8 @@ def plan_search(
     if args.block and not named: raise ValueError('--block is for the named searches; a file names its blocks itself')
     space = named_search(args.config, args.block) if named else read_settings(args.config, 'the search')
     trials = expand_trials(space, args.num_samples, args.seed, args.config if not named else f'the search {args.config!r}')
+    for i in args.block or []:
+        if base['blocks'][i].layer.rule == 'bp': raise ValueError(f'--block {i} learns by backprop, and the search {args.config!r} varies Hebbian layers: name another')
     strict = not (named and args.block is None)
     for trial in trials:
         try: make_plan(_trial_args(args, trial, strict=strict))
@@ -441,16 +471,17 @@ def _train_trial(args, folder, weights, strict, trial, report):
     else: result, run = train_plan(make_plan(_trial_args(args, trial, folder, weights, strict)), cbs=[ReportCB(report)])
     if not args.save_model:
         for name in ('model.safetensors', 'checkpoint.safetensors'): (run.folder/name).unlink(missing_ok=True)
+    if not args.save and not args.save_model: shutil.rmtree(run.folder)
     return trial_metrics(result)
 
 def _interrupted(root, name, config, trials):
     "The last search of this name, if it is to be gone on with."
-    if not root.is_dir(): return None
-    folders = {f.name: f for f in root.iterdir() if (f/'search.json').exists() and (f.name == name or re.fullmatch(re.escape(name) + r'-\d+', f.name))}
-    if not folders: return None
-    folder = max(folders.values(), key=lambda f: int(f.name[len(name) + 1:] or 1))
+    found = {n: (f, json.loads((f/'search.json').read_text(encoding='utf-8'))) for n, f in numbered_folders(root, name, 'search.json').items()}
+    found = {n: search for n, search in found.items() if search[1].get('search_name', name) == name}
+    if not found: return None
+    folder, before = found[max(found)]
     if not unfinished_trials(trials, folder): return None
-    before, wanted = json.loads((folder/'search.json').read_text(encoding='utf-8')), json.loads(json.dumps(config))
+    wanted = json.loads(json.dumps(config))
     differ = [k for k in wanted if before.get(k) != wanted[k]]
     if differ: raise ValueError(f'{folder} was started with another {differ[0]}: resume it with the flags it was started with, or choose another --folder-name')
     return folder
@@ -484,33 +515,33 @@ def search_command(
     else:
         weights = _start_weights(args, plan)
         folder = new_folder(root, name)
-        write_json(folder/'search.json', dict(config, weights=weights))
+        write_json(folder/'search.json', dict(config, weights=weights, search_name=name))
     return _run_search(args, trials, folder, weights, strict)
 
 # %% ../nbs/29_cli.ipynb #2a00f74f
 def _run_search(args, trials, folder, weights, strict):
     args = argparse.Namespace(**vars(args))
     for key in ('data_dir', 'presets'): setattr(args, key, getattr(args, key) and str(Path(getattr(args, key)).expanduser().resolve()))
-    gpus, cpus = torch.cuda.device_count(), os.cpu_count()
+    gpus, cpus = torch.cuda.device_count() if args.gpu_id is None else int(args.gpu_id >= 0 and torch.cuda.is_available()), os.cpu_count()
     at_once = min(len(trials), gpus * args.gpu_exp if gpus else cpus)
     args.cpus = args.cpus or max(1, cpus // max(1, at_once))
     if not args.quiet: print(f'search folder {folder}: {len(unfinished_trials(trials, folder))} trials to run, with {args.cpus} processors each', flush=True)
     train = partial(_train_trial, args, str(folder.resolve()), weights, strict)
     if args.debug: results = [run_trial(train, trials[0], folder, print)]
-    else: results = run_trials(train, trials, folder, args.cpus, 1/args.gpu_exp if gpus else 0, args.address, quiet=args.quiet)
+    else: results = run_trials(train, trials, folder, args.cpus, 1/args.gpu_exp if gpus else 0, args.address, quiet=args.quiet, gpu_id=args.gpu_id if gpus else None)
     return _report_search(trials_table(results), folder, args.metric)
 
 def _report_search(table, folder, metric):
     summary = summarise_trials(table, metric)
     for name, frame in (('trials.csv', table), ('summary.csv', summary)):
-        with atomic_write(folder/name, 'w') as f: f.write(frame.to_csv(index=False))
+        with atomic_write(folder/name, 'w') as f: f.write(frame.to_csv(index=False, lineterminator='\n'))
     settings = [c for c in summary if not c.endswith(('_mean', '_std'))]
     shown = summary[settings + [c for c in summary if c.startswith(('test_acc', metric))]].head(10)
     print(f'\n{shown.to_string(index=False)}' if len(shown) else '\nno trial came to an end')
     failed = table[table['error'].notna()]
     for name, error in zip(failed['trial'][:5], failed['error']): print(f'{name} failed: {error}', file=sys.stderr)
     if len(failed): print(f'{len(failed)} of {len(table)} trials failed; --resume all tries them again', file=sys.stderr)
-    print(f'\nall trials: {folder/"trials.csv"}; means and spreads: {folder/"summary.csv"}; curves: tensorboard --logdir {folder/"tensorboard"}')
+    print(f'\nall trials: {folder/"trials.csv"}; means and spreads: {folder/"summary.csv"}' + (f'; curves: tensorboard --logdir {folder/"tensorboard"}' if (folder/'tensorboard').exists() else ''))
     print(folder.resolve(), flush=True)
     if len(failed) == len(table): raise ValueError('every trial failed; the first: ' + str(failed['error'].iloc[0]))
     return table
@@ -559,12 +590,24 @@ def post_hoc_command(
     device, data, seed = get_device(args.gpu_id), load_plan_data(plan), plan['args'].seed
     set_seed(seed)
     net, twin = (build_network(blocks, seed).to(device) for blocks in (plan['blocks'], plan['twin']))
-    precision = set_precision(net, args.precision)
-    run, start = Run.create(args.runs_dir, args.model_name or f"{plan['args'].preset}-post-hoc", summary), time.time()
-    result = post_hoc_loss(net, [learn, classify], data, twin, args.points, device, partial(ProgressCB, disable=True if args.quiet else None))
+    precision, trained = set_precision(net, args.precision), _trained_before(args, summary, net)
+    run, start = Run.create(args.runs_dir, (args.model_name or plan['args'].preset) + '-post-hoc', summary), time.time()
+    result = post_hoc_loss(net, [learn, classify], data, twin, args.points, device, partial(ProgressCB, disable=True if args.quiet else None), trained)
     result = dict(result, seconds=round(time.time() - start, 2), device=str(device), precision=precision, seed=seed, versions=versions(), config=summary)
     _save_post_hoc(run, net, result)
     return result
+
+def _trained_before(args, summary, net): # the weights of the finished run --model-name, if there is one: its training need not be done again
+    run = Run.latest(args.runs_dir, args.model_name) if args.model_name else None
+    if run is None: return None
+    if not run.finished: raise ValueError(f'--model-name {args.model_name}: {run.folder} is not finished; resume it first')
+    differ = [k for k in ('blocks', 'settings_unsup', 'seed') if run.config.get(k) != json.loads(json.dumps(summary[k]))]
+    if differ: raise ValueError(f'--model-name {args.model_name}: {run.folder} was trained with another {differ[0]}')
+    weights = load_tensors(run.folder/'model.safetensors')[0]
+    load_weights(net, weights, run.folder)   # as a check
+    net.load_state_dict(build_network(net.plans, args.seed).state_dict())
+    for layer in net.hebbian_layers().values(): layer.renew_lr()
+    return weights
 
 def _save_post_hoc(run, net, result):
     from matplotlib.figure import Figure

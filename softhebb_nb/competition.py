@@ -6,6 +6,8 @@
 __all__ = ['RULES', 'ACTIVATIONS', 'compete_rows', 'compete', 'Triangle', 'RePU', 'Scaled', 'HardWinner', 'get_activation']
 
 # %% ../nbs/21_competition.ipynb #0fcd9ecd
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -33,10 +35,10 @@ def compete_rows(
     if rule.startswith('hard'): y = torch.zeros_like(u).scatter_(1, winner, 1.)
     else:
         y = torch.softmax(u if t_invert == 1 else u * t_invert, 1)
-        y = F.threshold_(y, 1e-30, 0.)
+        y = F.threshold(y, 1e-30, 0., inplace=not y.requires_grad)
     if rule == 'softkrotov' and krotov_mode == 0:
         share = y.gather(1, winner)
-        y = y.neg_().scatter_(1, winner, share)
+        y = (-y if y.requires_grad else y.neg_()).scatter_(1, winner, share)
     elif ranked:
         rank = u.topk(ranking_param, 1).indices[:, -1:]
         share = y.gather(1, rank) * -delta if rule == 'softkrotov' and krotov_mode == 1 else torch.full_like(rank, -delta, dtype=u.dtype)
@@ -97,7 +99,11 @@ def get_activation(
 )->nn.Module|None:
     "The activation function that a name, and a parameter behind an underscore, stand for; `ValueError` for an unknown name or a parameter that is no number."
     if not spec: return None
-    name, _, parameter = spec.partition('_')
+    name, *parameters = spec.split('_')
     if name not in ACTIVATIONS: raise unknown_name('activation', name, ACTIVATIONS, f'(in {spec!r})')
-    try: return ACTIVATIONS[name](float(parameter) if parameter else 1.)
-    except ValueError: raise ValueError(f'activation {spec!r}: {parameter!r} is no number') from None
+    if len(parameters) > (name not in ('relu', 'hard')): raise ValueError(f'activation {spec!r}: {name} takes ' + ('no parameter' if name in ('relu', 'hard') else 'one parameter'))
+    try: parameter = float(*parameters)
+    except ValueError: raise ValueError(f'activation {spec!r}: {parameters[0]!r} is no number') from None
+    if not parameters: return ACTIVATIONS[name](1.)
+    if not 0 < abs(parameter) < math.inf or (parameter < 0 and name in ('triangle', 'repu')): raise ValueError(f'activation {spec!r}: {parameters[0]} is no power or scale that it can have')
+    return ACTIVATIONS[name](parameter)

@@ -23,7 +23,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from .cli import SWITCH, CommandParser, one_of
-from .core import derive_seed, get_device, unknown_name, write_json
+from .core import derive_seed, get_device, private_random, unknown_name, write_json
 from .datasets import DeviceLoader, Images, dataset_names, dataset_settings, load_data, only_classes, take_samples
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner, ProgressCB, TrainCB
@@ -542,11 +542,10 @@ def _begin(self:ContinualLearner, tasks):
         raise ValueError(f'this network was built for images of {tuple(self.body.plans[0].in_shape)}, and the tasks have {tasks.shape}')
     self.tasks, self.number, self.task, self.data, self.rows, self.baseline = tasks, None, None, None, [], None
     self._cache, self._norm_states, self.images_seen, self.seconds = None, {}, 0, 0.
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), private_random(derive_seed(self.seed, 'head')):
         self.body.eval()
         x = tasks[0].test.x[:1].to(self.device)
         features = self.body(x.float()/255 if x.dtype == torch.uint8 else x).flatten(1).shape[1]
-        torch.manual_seed(derive_seed(self.seed, 'head'))
         self.readout = Readout(tasks, features, self.head, self.scenario, normalise=bool(self.hebbian)).to(self.device)
     self.whole = _Whole(self.body, Dropout(self.dropout), self.readout)
     self.memory = Reservoir(self.memory_size, derive_seed(self.seed, 'memory')) if self.strategy == 'replay' else None
@@ -630,7 +629,7 @@ def evaluate(self:ContinualLearner)->dict: # R and probe: reading -> accuracy of
         tests, probes = self._features()
         self._cache = tests, self._probe(tests, probes) if probes else {}
     tests, probe = self._cache
-    scores = [torch.cat([self.readout(part.float()) for part in f.split(2048)]) for f in tests]
+    scores = [torch.cat([self.readout(part.to(self.device).float()) for part in f.split(2048)]) for f in tests]
     y = [task.test.y.to(self.device) for task in self.tasks]
     return dict(R={reading: [self.readout.accuracy(s, y[j], j, reading) for j, s in enumerate(scores)] for reading in self._readings()}, probe=probe)
 
@@ -820,7 +819,7 @@ def fit(self:ContinualLearner,
         states.mkdir(parents=True, exist_ok=True)
         last = max(states.glob('after-*.safetensors'), key=lambda p: int(p.stem[6:]), default=None)
         if last is not None: start = self._load_state(last)
-    with torch.random.fork_rng(devices=[]): self._stream(start, key, states, keep, skip_1)
+    with private_random(): self._stream(start, key, states, keep, skip_1)
     result.update(key=key, tasks=[dict(names=t.names, classes=t.classes, n=t.n, n_test=len(t.test), source=t.train.name, labels=l.tolist()) for t, l in zip(tasks, tasks.labels)],
                   rows=self.rows, baseline=self.baseline, images_seen=self.images_seen, seconds=round(self.seconds, 3), versions=versions())
     if folder is not None:

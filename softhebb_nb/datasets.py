@@ -7,10 +7,10 @@ __all__ = ['AUGMENTATIONS', 'DATASETS', 'Images', 'ImageFiles', 'decode_images',
            'split_validation', 'DeviceLoader', 'shift_images', 'zoom_images', 'data_folder', 'read_idx', 'read_stl',
            'image_files', 'read_image_folder', 'block_files', 'open_record', 'Whitening', 'fit_whitening',
            'cached_whitening', 'DatasetSettings', 'RegisteredDataset', 'register_dataset', 'dataset_names',
-           'dataset_settings', 'load_dataset', 'load_data', 'make_loaders', 'register_image_folder']
+           'dataset_settings', 'read_cifar', 'load_dataset', 'load_data', 'make_loaders', 'register_image_folder']
 
 # %% ../nbs/20_datasets.ipynb #5a255038
-import gzip, hashlib, io, math, os, socket
+import codecs, gzip, hashlib, io, math, os, pickle, socket, zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -49,6 +49,8 @@ class Images:
     def check(self)->'Images':
         "Raise a `ValueError` that says what is wrong with these images; return them if nothing is."
         if self.x.dim() != 4: raise ValueError(f'{self.name}: images must be (n, channels, height, width), got {tuple(self.x.shape)}')
+        if self.x.dtype not in (torch.uint8, torch.float32, torch.float16, torch.bfloat16):
+            raise ValueError(f'{self.name}: images are bytes (uint8) or float32, and these are {self.x.dtype}: convert them')
         _check_labels(self)
         if self.x.is_floating_point() and not torch.isfinite(self.x).all():
             i = (~torch.isfinite(self.x)).flatten(1).any(1).nonzero()[0].item()
@@ -62,6 +64,7 @@ class Images:
 def _check_labels(data):
     if len(data.y) == 0 or len(data) == 0: raise ValueError(f'{data.name}: there are no images')
     if len(data) != len(data.y): raise ValueError(f'{data.name}: {len(data)} images and {len(data.y)} labels')
+    if data.y.dtype != torch.int64: raise ValueError(f'{data.name}: labels are whole numbers (int64), and these are {data.y.dtype}: convert them')
     wrong = ((data.y < -1) | (data.y >= len(data.classes))).nonzero()
     if len(wrong):
         i = wrong[0].item()
@@ -115,7 +118,7 @@ def decode_images(
     "Decode all files, by threads, or read what was decoded before; `ValueError` for images of several sizes."
     stored = data.folder and data.folder/f'.decoded-{_fingerprint(data)}.npy'
     if stored and stored.exists():
-        try: return Images(torch.from_numpy(np.load(stored, mmap_mode='c')), data.y, data.classes, data.name)
+        try: x = np.load(stored, mmap_mode='c'); _just_used(stored); return Images(torch.from_numpy(x), data.y, data.classes, data.name)
         except (ValueError, OSError, EOFError): stored.unlink(missing_ok=True)  # cut off: decode again
     x = np.empty((len(data), *data.shape), np.uint8)
     def put(i):
@@ -127,8 +130,15 @@ def decode_images(
     if stored:
         try:
             with atomic_write(stored) as f: np.save(f, x)
+            _just_used(stored)
         except OSError: pass  # a folder that cannot be written, or a full disk: decode each time
     return Images(torch.from_numpy(x), data.y, data.classes, data.name)
+
+def _just_used(stored, keep=4): # of the sets that were decoded in this folder, those that were used last are kept
+    try:
+        os.utime(stored)
+        for old in sorted(stored.parent.glob('.decoded-*.npy'), key=os.path.getmtime)[:-keep]: old.unlink()
+    except OSError: pass  # somebody else's folder, or somebody else is removing them, too
 
 def _fingerprint(data):
     digest, start = hashlib.sha256(f'{data.size} {data.channels}'.encode()), len(str(data.folder))
@@ -144,6 +154,7 @@ def only_classes(
 )->Images:
     "The images of these classes; label 0 is the first class of the list; `ValueError` for an unknown class, or one named twice."
     labels = [_label(data, c) for c in classes]
+    if not labels: raise ValueError(f'{data.name}: no class is chosen: name some, or take all with None')
     if len(set(labels)) < len(labels): raise ValueError(f'{data.name}: a class is named twice in {list(classes)}')
     new = torch.full((len(data.classes),), -1, dtype=data.y.dtype, device=data.y.device)
     new[torch.tensor(labels, device=new.device)] = torch.arange(len(labels), device=new.device)
@@ -299,6 +310,7 @@ def _read(path, read): # an unreadable file is an error of its own kind
     try: return read(path)
     except PermissionError as e:
         raise PermissionError(f'no permission to read {e.filename or path}: change the permissions of the data folder, or name another by --data-dir') from e
+    except (EOFError, zlib.error, gzip.BadGzipFile) as e: raise ValueError(f'{path} is cut off or damaged ({e}): download it again') from e
 
 def _torchvision(name, folder, what, download, **kwargs):
     if not download: raise _missing(name, folder, what, 'downloading is switched off')
@@ -646,7 +658,40 @@ def dataset_settings(
     if name not in DATASETS or (variant and variant not in DATASETS[name].variants):
         raise unknown_name('data set', key, dataset_names())
     d = DATASETS[name]
-    return DatasetSettings(**{'name': name, 'key': key, **d.defaults, **d.variants.get(variant, {}), **overrides})
+    settings = DatasetSettings(**{'name': name, 'key': key, **d.defaults, **d.variants.get(variant, {}), **overrides})
+    for field, least in (('batch_size', 1), ('epochs', 0), ('print_freq', 1), ('width', 1), ('height', 1), ('channels', 1), ('out_channels', 1)):
+        if not getattr(settings, field) >= least: raise ValueError(f'data set {key!r}: {field} is {getattr(settings, field)}, and at least {least} is wanted')
+    return settings
+
+# %% ../nbs/20_datasets.ipynb #1d585194
+class _OnlyArrays(pickle.Unpickler):
+    "Reads pickles of lists, dictionaries, strings and NumPy arrays, and nothing that could run code."
+    known = {'_reconstruct': np.empty(0).__reduce__()[0], 'ndarray': np.ndarray, 'dtype': np.dtype, 'scalar': np.float64(0).__reduce__()[0], 'encode': codecs.encode}
+    def find_class(self, module, name):
+        if module.split('.')[0] not in ('numpy', '_codecs') or name not in self.known: raise ValueError(f'it holds more than arrays ({module}.{name})')
+        return self.known[name]
+
+def _read_pickle(path):
+    def read(p):
+        with open(p, 'rb') as f: return {k.decode() if isinstance(k, bytes) else k: v for k, v in _OnlyArrays(f, encoding='bytes').load().items()}
+    try: return _read(path, read)
+    except FileNotFoundError: raise FileNotFoundError(f'{path} is missing: unpack the whole archive again') from None
+    except (pickle.UnpicklingError, ValueError, AttributeError, KeyError, IndexError, TypeError) as e: raise ValueError(f'{path} is cut off or damaged ({e}): download it again') from e
+
+def read_cifar(
+    folder:Path,     # cifar-10-batches-py or cifar-100-python, as they are distributed
+    train:bool=True, # the images to train on, or those to test on?
+)->Images:
+    "CIFAR-10 or CIFAR-100 from its pickles, without running code from them; `ValueError` for a damaged file, `FileNotFoundError` for a missing one."
+    ten = (folder/'batches.meta').exists() or not (folder/'meta').exists()
+    files = ([f'data_batch_{i}' for i in range(1, 6)] if train else ['test_batch']) if ten else ['train' if train else 'test']
+    names, key = _read_pickle(folder/('batches.meta' if ten else 'meta')), 'labels' if ten else 'fine_labels'
+    batches = [_read_pickle(folder/file) for file in files]
+    for file, batch in zip(files, batches):
+        if getattr(batch.get('data'), 'shape', ())[1:] != (3072,) or len(batch.get(key, ())) != len(batch['data']): raise ValueError(f'{folder/file} is no batch of CIFAR images: download it again')
+    x = torch.from_numpy(np.concatenate([b['data'] for b in batches])).view(-1, 3, 32, 32)
+    classes = [n.decode() if isinstance(n, bytes) else n for n in names['label_names' if ten else 'fine_label_names']]
+    return Images(x, torch.tensor([label for b in batches for label in b[key]]), classes)
 
 # %% ../nbs/20_datasets.ipynb #2b336628
 _DIGITS = [str(i) for i in range(10)]
@@ -662,8 +707,8 @@ def _load_cifar(name):
         tree = folder/name.lower()/split
         official = folder/{'CIFAR10': 'cifar-10-batches-py', 'CIFAR100': 'cifar-100-python'}[name]
         if not official.is_dir() and tree.is_dir(): return image_files(tree)
-        set_ = _torchvision(name, folder, f'{official.name}/ (the original) or {name.lower()}/{{train,test}}/CLASS/*.jpg', download, train=split == 'train')
-        return Images(torch.from_numpy(set_.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(set_.targets), list(set_.classes))
+        if not official.is_dir(): _torchvision(name, folder, f'{official.name}/ (the original) or {name.lower()}/{{train,test}}/CLASS/*.jpg', download)
+        return read_cifar(official, split == 'train')
     return load
 
 _QUICK = {'1': dict(epochs=1, batch_size=10), 'quick': dict(epochs=3, batch_size=20, training_sample=300, print_freq=1)}
@@ -756,7 +801,7 @@ def register_image_folder(
     **defaults,           # fields of `DatasetSettings`
 ):
     "Add a folder of images to the registry."
-    source = Path(source).expanduser()
+    source = Path(source).expanduser().absolute()
     block = DataBlock(splitter=splitter or _guess_splitter(source, labeller), labeller=labeller)
     train, test = block_files(block, source)
     def load(folder, split, download): return block_files(block, source)[split == 'test']

@@ -1,5 +1,6 @@
 # Made from the module of this name by tests/make_stubs.py
 from typing import Any
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -8,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 from .datablock import DataBlock
 from .learner import DataLoaders
-__all__ = ['AUGMENTATIONS', 'DATASETS', 'Images', 'ImageFiles', 'decode_images', 'only_classes', 'take_samples', 'split_validation', 'DeviceLoader', 'shift_images', 'zoom_images', 'data_folder', 'read_idx', 'read_stl', 'image_files', 'read_image_folder', 'block_files', 'open_record', 'Whitening', 'fit_whitening', 'cached_whitening', 'DatasetSettings', 'RegisteredDataset', 'register_dataset', 'dataset_names', 'dataset_settings', 'load_dataset', 'load_data', 'make_loaders', 'register_image_folder']
+__all__ = ['AUGMENTATIONS', 'DATASETS', 'Images', 'ImageFiles', 'decode_images', 'only_classes', 'take_samples', 'split_validation', 'DeviceLoader', 'shift_images', 'zoom_images', 'data_folder', 'read_idx', 'read_stl', 'image_files', 'read_image_folder', 'block_files', 'open_record', 'Whitening', 'fit_whitening', 'cached_whitening', 'DatasetSettings', 'RegisteredDataset', 'register_dataset', 'dataset_names', 'dataset_settings', 'read_cifar', 'load_dataset', 'load_data', 'make_loaders', 'register_image_folder']
 
 @dataclass
 class Images:
@@ -47,6 +48,8 @@ class ImageFiles:
     def image(self, i: int) -> np.ndarray: ...
 
 def decode_images(data: ImageFiles) -> Images: ...
+
+def _just_used(stored, keep=...) -> Any: ...
 
 def _fingerprint(data) -> Any: ...
 
@@ -200,6 +203,14 @@ def register_dataset(name: str, load: Callable, variants: dict | None = ..., mir
 def dataset_names() -> list: ...
 
 def dataset_settings(key: str, **overrides) -> DatasetSettings: ...
+
+class _OnlyArrays(pickle.Unpickler):
+    known: dict
+    def find_class(self, module, name) -> Any: ...
+
+def _read_pickle(path) -> Any: ...
+
+def read_cifar(folder: Path, train: bool = ...) -> Images: ...
 _DIGITS: list
 _FASHION: list
 

@@ -59,6 +59,11 @@ def _images(self:_SoftHebb, X, y=None, classes=1):
 # %% ../nbs/35_estimators.ipynb #5af36d75
 @patch
 def _fit(self:_SoftHebb, X, y, classes):
+    for name in ('n_neurons', 'epochs', 'batch_size', *(('classifier_epochs', 'classifier_batch_size') if y is not None else ())):
+        if not getattr(self, name) >= 1: raise ValueError(f'{name} is {getattr(self, name)}, and at least 1 is wanted')
+    for name in ('t_invert', 'radius'):
+        if not getattr(self, name) > 0: raise ValueError(f'{name} is {getattr(self, name)}, and a number above 0 is wanted')
+    if self.image_shape is not None and len(self.image_shape) != 3: raise ValueError(f'image_shape {self.image_shape}: give (channels, height, width)')
     seed, shape = int(check_random_state(self.random_state).randint(2**31 - 1)), self.image_shape or (X.shape[1], 1, 1)
     if int(np.prod(shape)) != X.shape[1]: raise ValueError(f'image_shape {tuple(shape)} has {int(np.prod(shape))} values, and X has {X.shape[1]} features')
     common = dict(channels=shape[0], height=shape[1], width=shape[2], out_channels=max(classes, 2), seed=seed, print_freq=10**6)
@@ -83,7 +88,7 @@ def _features(self:_SoftHebb, X, stop): # in the precision of X
 
 # %% ../nbs/35_estimators.ipynb #91f8074a
 class SoftHebbFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _SoftHebb):
-    "Learns features without labels; `transform` computes them (parameters as of `SoftHebbClassifier`)."
+    "Learns features without labels; `transform` computes them. Parameters: those of `SoftHebbClassifier` that do not name its classifier."
     def fit(self,
         X,      # (samples, features)
         y=None, # not used

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import optional_import, unknown_name
+from .core import optional_import, private_random, unknown_name
 from .datasets import DeviceLoader, Images
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner, MetricsCB, ProgressCB, TrainCB, accuracy
@@ -113,14 +113,14 @@ def knn_accuracy(
     "Accuracy of a vote of the k nearest training images, by cosine similarity; `ValueError` for more neighbours than images."
     if not 1 <= k <= len(train_features): raise ValueError(f'k {k}: there are {len(train_features)} training images')
     norms = torch.cat([part.float().norm(dim=1) for part in train_features.split(4096)]).clamp_min(1e-12)
-    classes, right = int(torch.cat([train_labels, test_labels]).max()) + 1, 0
+    classes, right = int(max(train_labels.max(), test_labels.max())) + 1, 0
     for x, y in zip(test_features.split(batch_size), test_labels.split(batch_size)):
         x = F.normalize(x.float())
-        similar = torch.cat([x @ part.float().t() for part in train_features.split(4096)], 1) / norms
+        similar = torch.cat([x.to(part.device) @ part.float().t() for part in train_features.split(4096)], 1) / norms
         value, near = similar.topk(k, 1)
-        votes = F.one_hot(train_labels[near], classes).double()
+        votes = F.one_hot(train_labels.to(near.device)[near], classes).double()
         votes = votes.sum(1) + 1e-6 * (votes * value[..., None].double()).sum(1)
-        right += (votes.argmax(1) == y).sum().item()
+        right += (votes.argmax(1) == y.to(votes.device)).sum().item()
     return right / len(test_labels)
 
 # %% ../nbs/26_evaluation.ipynb #a8f87b2b
@@ -137,9 +137,8 @@ def linear_probe(
     seed:int=0,                  # of initial weights, order and dropout
     cbs=(),                      # further callbacks
 )->dict: # the last row of the history: train_loss, train_accuracy, valid_loss, valid_accuracy
-    "Train a linear classifier on features and test it."
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    "Train a linear classifier on features, taken as they are (bring very small or large ones to a spread near 1), and test it."
+    with private_random(seed):
         model = nn.Sequential(Dropout(dropout), nn.Linear(train_features.shape[1], num_classes)).to(train_features.device)
         dls = DataLoaders(FeatureLoader(train_features, train_labels, batch_size, True, seed), FeatureLoader(test_features, test_labels, 500))
         learn = Learner(model, dls, F.cross_entropy, lr, cbs=[TrainCB(), MetricsCB(accuracy=accuracy(num_classes)), SeedCB(seed, 'probe'),
@@ -197,20 +196,24 @@ def post_hoc_loss(
     points:int=30,     # tests on the way
     device=None,       # None: where the network is
     progress=partial(ProgressCB, disable=True), # progress(label) -> a callback that shows how far it is
+    trained:dict=None, # state of the trained network, if it was trained before; None: it is trained first
 )->dict: # post_hoc and backprop (lists of images, loss, accuracy; backprop may be None)
-    "The course of the loss that a classifier, trained afterwards, finds while Hebbian blocks learn; and that of backprop; `RuntimeError` if two trainings of one seed differ."
+    "The course of the loss that a classifier, trained afterwards, finds while Hebbian blocks learn; and that of backprop; `RuntimeError` if two trainings of one seed differ, `ValueError` if `trained` was not trained like this."
     hebbian, classifier = phases
     unsup, sup = data['unsup'], data['sup']
     initial = {k: v.clone() for k, v in net.state_dict().items()}
     def learn(n, phase, part, number, cbs=(), label='', settings=None):
         run_phase(n, phase, part[1], part[2], settings or part[0], number, device, cbs, lambda name: progress(label or name))
-    learn(net, hebbian, unsup, 0)
-    learn(net, classifier, sup, 1)
+    if trained is None:
+        learn(net, hebbian, unsup, 0)
+        learn(net, classifier, sup, 1)
+    else: net.load_state_dict(trained)
     first = {k: v.clone() for k, v in net.state_dict().items()}
     _start_anew(net, hebbian.blocks, initial)
     course = LossCourseCB(net, sup[2], points)
     learn(net, hebbian, unsup, 0, [course], 'post-hoc loss')
     differ = [k for k, v in net.state_dict().items() if not torch.allclose(v, first[k], rtol=1e-3, atol=1e-5)]
+    if differ and trained is not None: raise ValueError(f'the network was trained in another way than this measurement repeats it ({differ[0]} differs): train it with --training-mode consecutive')
     if differ: raise RuntimeError(f'the second training did not repeat the first: {differ[0]} differs')
     if twin is None: return dict(post_hoc=course.course, backprop=None)
     settings = replace(sup[0], epochs=hebbian.epochs, batch_size=hebbian.batch_size)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from fastcore.basics import patch
 from torch import nn
 
@@ -132,6 +133,7 @@ def _epochs(self:Learner, start, train, valid):
 def _epoch(self:Learner, train, valid):
     if train: self._pass(True, self.dls.train)
     due = valid and ((self.epoch + 1) % int(valid) == 0 or self.epoch + 1 == self.n_epochs)
+    self.put_off = bool(valid) and not due  # to a later epoch
     if due and self.dls.valid is not None: self._pass(False, self.dls.valid)
 
 # %% ../nbs/05_learner.ipynb #4a719c4a
@@ -179,7 +181,9 @@ def to_device(
     "The batch with its tensors on this device."
     if isinstance(batch, torch.Tensor): return batch.to(device, non_blocking=True)
     if isinstance(batch, dict): return {k: to_device(v, device) for k, v in batch.items()}
-    if isinstance(batch, (list, tuple)): return type(batch)(to_device(b, device) for b in batch)
+    if isinstance(batch, (list, tuple)):
+        moved = [to_device(b, device) for b in batch]
+        return type(batch)(*moved) if hasattr(batch, '_fields') else type(batch)(moved)  # a named tuple takes its fields one by one
     return batch
 
 # %% ../nbs/05_learner.ipynb #3811b2b8
@@ -224,7 +228,9 @@ class MetricsCB(Callback):
 
     def _report(self, name):
         if self.count == 0: return
-        self.learn.row[f'{name}_loss'] = self.total.item() / self.count
+        total = torch.stack([self.total, torch.tensor(float(self.count), device=self.total.device)]).double()
+        if dist.is_available() and dist.is_initialized(): dist.all_reduce(total)  # as torchmetrics does for the metrics
+        self.learn.row[f'{name}_loss'] = (total[0] / total[1]).item()
         for key, m in self.metrics.items(): self.learn.row[f'{name}_{key}'] = m.compute().item()
 
 def accuracy(
@@ -268,8 +274,9 @@ class ProgressCB(Callback):
 
     def after_epoch(self):
         self.learn.row['seconds'] = round(time.time() - self.start, 2)
-        if self.lines and any(k.startswith('valid_') for k in self.learn.row): print(self.label, '  '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}'
-                                                   for k, v in self.learn.row.items()), flush=True)
+        if self.lines and any(k.startswith('valid_') for k in self.learn.row):
+            numbers = {**self.learn.row, 'epoch': self.learn.epoch + 1}  # people count from 1
+            print(self.label, '  '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in numbers.items() if isinstance(v, (int, float, str))), flush=True)
 
     def cleanup_fit(self):
         if self.bar is not None: self.bar.close()
@@ -290,7 +297,9 @@ class EarlyStoppingCB(Callback):
 
     def before_fit(self): self.best, self.waited, self.best_epoch = float('inf'), 0, None
     def after_epoch(self):
-        if self.monitor not in self.learn.row: raise unknown_name('value to monitor', self.monitor, self.learn.row)
+        if self.monitor not in self.learn.row:
+            if self.learn.put_off: return  # this epoch was not validated
+            raise unknown_name('value to monitor', self.monitor, self.learn.row)
         value = self.sign * self.learn.row[self.monitor]
         if value < self.best - self.min_delta: self.best, self.waited, self.best_epoch = value, 0, self.learn.epoch
         else: self.waited += 1

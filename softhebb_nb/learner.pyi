@@ -42,6 +42,7 @@ class Learner:
     step_count: Any
     epoch: Any
     row: Any
+    put_off: Any
     training: Any
     dl: Any
     n_iter: Any

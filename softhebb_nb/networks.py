@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
-from .core import optional_import, unknown_name
+from .core import optional_import, private_random, unknown_name
 from .competition import RULES, RePU, Triangle, get_activation
 from .datasets import DatasetSettings, register_image_folder
-from .layers import CUSTOM_RULES, SUPERVISED_RULE, HebbConv2d, HebbLayer, HebbLinear, initial_scale
+from .layers import CUSTOM_RULES, SUPERVISED_RULE, HebbConv2d, HebbLayer, HebbLinear, check_sizes, initial_scale
 
 # %% ../nbs/24_networks.ipynb #a75eedbf
 _KEYS = {'c': ('out_channels', int), 'k': ('kernel_size', int), 'p': ('padding', int), 's': ('stride', int), 'd': ('dilation', int),
@@ -75,19 +75,22 @@ def parse_layer(
     arch:str='CNN',  # "CNN" or "MLP": which defaults and keys
 )->LayerSpec:
     "What a layer string stands for; `ValueError` names the part that cannot be read."
-    rule, *parts = text.split('-')
-    spec = LayerSpec('bp' if rule == 'BP' else rule, **(_MLP_DEFAULTS if arch == 'MLP' else {}))
+    rule, *parts = re.split(r'(?<![0-9.]e)-', text)  # the hyphen of 1e-5 parts nothing
+    spec = LayerSpec(rule.lower(), **(_MLP_DEFAULTS if arch == 'MLP' else {}))
     rules = 'bp', *RULES, *CUSTOM_RULES, SUPERVISED_RULE
     if spec.rule not in rules: raise unknown_name('rule', rule, ('BP', *rules[1:]), f'(in the layer {text!r})')
     if spec.rule == SUPERVISED_RULE and arch != 'MLP': raise ValueError(f'layer {text!r}: the rule {rule} is for fully connected layers (arch MLP)')
+    seen = set()
     for part in parts:
         match = re.fullmatch(r'(l[rpsb]|[a-z])(-?[0-9.]+(?:e-?[0-9]+)?)', part)
         if not match or match[1] not in _KEYS:
             raise ValueError(f'layer {text!r}: cannot read the part {part!r}; a part is one of the keys {", ".join(_KEYS)} and a number')
+        if match[1] in seen: raise ValueError(f'layer {text!r}: the part {part!r} says {match[1]} a second time')
+        seen.add(match[1])
         name, kind = _KEYS[match[1]]
         if arch == 'MLP' and match[1] in _CONV_ONLY: raise ValueError(f'layer {text!r}: the part {part!r} is for convolutions')
-        try: value = bool(int(match[2])) if kind is bool else kind(match[2])
-        except ValueError: raise ValueError(f'layer {text!r}: {match[2]!r} in the part {part!r} is no {kind.__name__}') from None
+        try: value = {'0': False, '1': True}[match[2]] if kind is bool else kind(match[2])
+        except (ValueError, KeyError): raise ValueError(f"layer {text!r}: {match[2]!r} in the part {part!r} is no {'0 or 1' if kind is bool else kind.__name__}") from None
         setattr(spec, name, value)
     if spec.out_channels is None: raise ValueError(f'layer {text!r}: the number of neurons is missing (a part like c96)')
     if arch == 'CNN' and spec.kernel_size is None: raise ValueError(f'layer {text!r}: the size of the kernel is missing (a part like k5)')
@@ -151,8 +154,13 @@ class AttentionDropout(nn.Dropout):
 
 class Dropout(nn.Dropout):
     "nn.Dropout, on the processor several times faster: it draws 1, 8 or 16 random bits a value instead of a float."
+    share = None # of several processes: (samples of the whole batch, which of them are here)
     def forward(self, x): # any shape
-        if not self.training or not self.p or x.device.type != 'cpu': return super().forward(x)
+        if not self.training or not self.p: return x
+        if self.share is not None: # each process draws for the whole batch, so that all of them drop what one would
+            (whole, rows), self.share = self.share, None
+            return x * self(x.new_ones(whole, *x.shape[1:]))[rows]
+        if x.device.type != 'cpu': return super().forward(x)
         if self.p == 1: return x * 0
         return (_halves(x.numel()) if self.p == .5 else _factors(x.numel(), self.p)).view(x.shape).to(x.dtype).mul(x)
 
@@ -197,11 +205,15 @@ class Block(nn.Module):
         if self.dropout is not None: x = self.dropout(x)
         x = self.layer(x)
         # rectifying and raising keep the order of values, so they can come after max pooling, where there are fewer of them
-        late = isinstance(self.activation, (Triangle, RePU)) and isinstance(self.pool, nn.MaxPool2d) and self.batch_norm is None
-        if late: return _rectified(self.activation, x, self.pool)
+        if self._late(): return _rectified(self.activation, x, self.pool)
         if self.activation is not None: x = self.activation(x)
         if self.batch_norm is not None: x = self.batch_norm(x)
         return x if self.pool is None else self.pool(x)
+
+    def _late(self): # for these two alone, and if nobody watches the activation
+        act = self.activation
+        return (type(act) in (Triangle, RePU) and act.power > 0 and not act._forward_hooks and not act._forward_pre_hooks
+                and isinstance(self.pool, nn.MaxPool2d) and self.batch_norm is None)
 
 def _rectified(activation, x, pool):
     x = F.relu(pool(x - x.mean(1, keepdim=True) if isinstance(activation, Triangle) else x))
@@ -231,6 +243,7 @@ def _pool_spec(text, where):
     kind, *numbers = text.split('_')
     if kind not in ('max', 'avg'): raise unknown_name('pooling', kind, ('max', 'avg'), f'(in {where}: {text!r})')
     if len(numbers) != 3 or not all(n.isdigit() for n in numbers): raise ValueError(f'{where}: pooling {text!r} is not of the form max_SIZE_STRIDE_PADDING')
+    if '0' in numbers[:2]: raise ValueError(f'{where}: pooling {text!r} has a size or a stride of 0')
     return kind, *map(int, numbers)
 
 def _shrink(size, kernel, stride, padding, dilation=1): return (size + 2*padding - dilation*(kernel - 1) - 1)//stride + 1
@@ -246,8 +259,12 @@ def plan_network(
         where, layer = f'block {i}', block_layer(spec)
         unknown = [w for w in re.findall(r'[a-z]+[0-9]?d?', spec.operation) if w not in OPERATIONS]
         if unknown: raise unknown_name('operation', unknown[0], OPERATIONS, f'(in {where})')
-        get_activation(spec.activation)
+        try: get_activation(spec.activation)
+        except ValueError as e: raise ValueError(f'{where}: {e}') from None
         if i == len(blocks) - 1 and layer.supervised: layer = replace(layer, out_channels=settings.out_channels)
+        check_sizes(f'{where}: ', **vars(layer))
+        if (layer.rule == 'hardkrotov' or (layer.rule == 'softkrotov' and layer.krotov_mode)) and not 1 <= layer.ranking_param <= layer.out_channels//layer.groups:
+            raise ValueError(f'{where}: ranking_param is {layer.ranking_param}, and {layer.out_channels//layer.groups} neurons compete')
         size = shape if 'flatten' not in spec.operation else (int(torch.Size(shape).numel()),)
         if spec.arch == 'MLP' and len(size) != 1: raise ValueError(f"{where}: a fully connected layer on images of {shape} needs the operation 'flatten'")
         if spec.arch == 'CNN' and len(size) != 3: raise ValueError(f'{where}: a convolution cannot follow a fully connected layer')
@@ -340,9 +357,7 @@ def build_network(
 )->Network:
     "The network that a plan describes, with fresh weights."
     if seed is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build_network(plans)
+        with private_random(seed): return build_network(plans)
     return Network([_build_block(p) for p in plans], plans)
 
 def _build_block(plan):

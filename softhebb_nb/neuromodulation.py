@@ -243,8 +243,9 @@ def _modulated(self:Neuromodulator, name, layer, original, rows, u, y, weight, g
     elif layer.process_group is None: self._values[name] = value
     else: self._values[name] = layer._sum(value.clone()) / torch.distributed.get_world_size(layer.process_group)
     change = original(rows, u, y, weight, groups)
-    if signal.trace: change = self._trace[name] = signal.trace * self._trace.get(name, 0) + change
-    return change
+    if not signal.trace: return change
+    self._trace[name] = signal.trace * self._trace.get(name, 0) + change
+    return self._trace[name].clone()  # the layer may add to it what other processes have seen
 
 # %% ../nbs/34_neuromodulation.ipynb #ed855fb0
 @patch

@@ -16,11 +16,11 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
-from .core import atomic_write, new_folder, write_json
+from .core import atomic_write, new_folder, numbered_folders, write_json
 from .datasets import DatasetSettings
 from .layers import HebbLayer
 from .learner import Callback
-from .networks import BlockSpec, Network, build_network, format_layer, parse_layer, plan_network
+from .networks import BlockSpec, Network, block_layer, build_network, format_layer, parse_layer, plan_network
 
 # %% ../nbs/27_runs.ipynb #a13d7de5
 def save_tensors(
@@ -30,8 +30,16 @@ def save_tensors(
 ):
     "Write tensors and metadata, whole or not at all."
     from safetensors.torch import save
-    data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {'softhebb_nb': json.dumps(metadata or {})})
+    data = save(_apart(tensors), {'softhebb_nb': json.dumps(metadata or {})})
     with atomic_write(path) as f: f.write(data)
+
+def _apart(tensors): # tied weights are written under each of their names
+    seen, out = set(), {}
+    for name, t in tensors.items():
+        t = t.detach().cpu().contiguous()
+        out[name] = t.clone() if t.untyped_storage().data_ptr() in seen else t
+        seen.add(t.untyped_storage().data_ptr())
+    return out
 
 def load_tensors(
     path:str|Path, # of a safetensors file
@@ -40,7 +48,7 @@ def load_tensors(
     from safetensors import SafetensorError, safe_open
     if not Path(path).exists(): raise FileNotFoundError(f'there is no checkpoint {path}')
     try:
-        with safe_open(str(path), 'pt') as f: return {k: f.get_tensor(k) for k in f.keys()}, json.loads((f.metadata() or {}).get('softhebb_nb', 'null'))
+        with safe_open(str(path), 'pt') as f: return {k: f.get_tensor(k).clone() for k in f.keys()}, json.loads((f.metadata() or {}).get('softhebb_nb', 'null'))
     except (SafetensorError, ValueError) as e:
         raise ValueError(f'{path} cannot be read as a checkpoint: it is cut off or was written by another program ({e})') from e
 
@@ -77,9 +85,12 @@ def load_block(
     tensors, metadata = load_tensors(path)
     if not metadata or 'block' not in metadata: raise ValueError(f'{path} does not hold a single block (see save_block)')
     spec, plan = BlockSpec(**metadata['block']), net.plans[number]
-    for name in ('operation', 'activation', 'pool'):  # they decide what the weights mean to the next block
-        there, here = getattr(spec, name), getattr(plan.spec, name)
-        if there != here: raise ValueError(f'{path}: the block there has {name} {there!r}, and block {number} here {here!r}')
+    layer = block_layer(spec)
+    for a, b, names in ((spec, plan.spec, ('operation', 'activation', 'pool', 'batch_norm')),   # they decide what the weights mean
+                        (layer, plan.layer, ('kernel_size', 'padding', 'stride', 'dilation', 'groups', 'lebesgue_p', 'bias', 'pre_triangle'))):
+        for name in names:
+            there, here = getattr(a, name), getattr(b, name)
+            if there != here: raise ValueError(f'{path}: the block there has {name} {there!r}, and block {number} here {here!r}')
     load_weights(net.blocks[number], tensors, path)
 
 # %% ../nbs/27_runs.ipynb #c83d73a5
@@ -91,22 +102,30 @@ def read_reference(
     try: saved = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError: raise FileNotFoundError(f'there is no checkpoint {path}') from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as e:
-        raise ValueError(f'{path} is not a checkpoint that can be read without running its code: {str(e).splitlines()[0]}') from e
+        raise ValueError(f'{path} is not a checkpoint that can be read without running its code: {(str(e) or type(e).__name__).splitlines()[0]}') from e
     missing = [k for k in ('state_dict', 'config') if not isinstance(saved, dict) or k not in saved]
     if missing: raise ValueError(f'{path} is no checkpoint of the reference implementation: it has no {missing[0]!r}')
-    blocks = [_reference_block(block) for block in saved['config'].values()]
+    try:
+        blocks = [_reference_block(block) for block in saved['config'].values()]
+        weights = dict(saved['state_dict'])
+    except (KeyError, AttributeError, TypeError) as e: raise ValueError(f'{path} is no checkpoint of the reference implementation: its config or state_dict is of another form ({type(e).__name__}: {e})') from e
     net = build_network(plan_network(blocks, settings))
-    load_weights(net, saved['state_dict'], path)
+    load_weights(net, weights, path)
     return net
+
+_RESOLVED = ('kernel_size', 'padding', 'stride', 'dilation', 'groups', 't_invert', 'bias', 'lebesgue_p', 'pre_triangle') # of the layer: what its outputs depend on
 
 def _reference_block(block):
     activation, pool = block.get('activation'), block.get('pool')
     if isinstance(activation, dict): activation = f"{activation['function']}_{activation['param']:g}"
     if isinstance(pool, dict): pool = '_'.join(str(pool[k]) for k in ('type', 'kernel_size', 'stride', 'padding'))
     operation = (block.get('operation') or '').replace('maxnorm', 'max').replace('max', 'maxnorm')
+    names = {'add_bias': 'bias', 'speed': 'decay_speed', 'lr_div': 'decay_divisor'}
+    resolved = {names.get(k, k): v for k, v in block['layer'].items() if v is not None}   # what a search may have changed
     layer = replace(parse_layer(block['preset'], block['arch']), out_channels=block['layer']['out_channels'])
+    layer = replace(layer, **{k: type(getattr(layer, k))(v) for k, v in resolved.items() if k in _RESOLVED and getattr(layer, k) is not None})
     rate = lambda value: value if isinstance(value, float) else 0.
-    return BlockSpec(format_layer(layer, block['arch']), block['arch'], operation, activation, pool, rate(block.get('dropout')), rate(block.get('att_dropout')))
+    return BlockSpec(format_layer(layer, block['arch']), block['arch'], operation, activation, pool, rate(block.get('dropout')), rate(block.get('att_dropout')), bool(block.get('batch_norm')))
 
 # %% ../nbs/27_runs.ipynb #4e15c9bc
 class Run:
@@ -123,7 +142,8 @@ class Run:
     )->'Run':
         "A new folder with the configuration in it."
         run = cls(new_folder(root, name))
-        write_json(run.folder/'config.json', config)
+        try: write_json(run.folder/'config.json', dict(config, run_name=name))
+        except BaseException: run.folder.rmdir(); raise
         return run
 
     @classmethod
@@ -132,14 +152,17 @@ class Run:
         name:str,      # as it was given to `create`, without the number
     ): # a `Run`
         "The last run of this name, or `None`."
-        def number(p): rest = p.name[len(name):]; return 1 if not rest else int(rest[1:]) if rest[0] == '-' and rest[1:].isdigit() else 0
-        folders = [p for p in Path(root).glob(f'{name}*') if number(p) and (p/'config.json').exists()]
-        return cls(max(folders, key=number)) if folders else None
+        found = {n: cls(folder) for n, folder in numbered_folders(root, name, 'config.json').items()}
+        mine = {n: run for n, run in found.items() if run._read().get('run_name', name) == name}  # "a-2" may be the second "a", or the first "a-2"
+        return mine[max(mine)] if mine else None
 
     @property
     def config(self)->dict: # as `create` was given it
         "All that determines the run."
-        return json.loads((self.folder/'config.json').read_text(encoding='utf-8'))
+        return {k: v for k, v in self._read().items() if k != 'run_name'}
+    def _read(self):
+        try: return json.loads((self.folder/'config.json').read_text(encoding='utf-8'))
+        except ValueError as e: raise ValueError(f"{self.folder/'config.json'} is damaged ({e}): remove the folder, or start a new run by another name") from e
     @property
     def finished(self)->bool:
         "Is there a result?"
@@ -173,7 +196,9 @@ def load(self:Run,
     file = self.folder/'checkpoint.safetensors'
     if not file.exists(): return None
     tensors, status = load_tensors(file)
-    if not status or 'phase' not in status: raise ValueError(f'{file} is no checkpoint of a run: it does not say how far the run was')
+    layers = [name for name, m in net.named_modules() if isinstance(m, HebbLayer)]
+    if not isinstance(status, dict) or not {'phase', 'epoch', 'steps'} <= status.keys() or not set(layers) <= status['steps'].keys():
+        raise ValueError(f'{file} is no checkpoint of a run of this network: it does not say how far the run was')
     load_weights(net, {k[4:]: v for k, v in tensors.items() if k.startswith('net.')}, file)
     for name, m in net.named_modules():
         if isinstance(m, HebbLayer): m.steps = status['steps'][name]; m.renew_lr()
@@ -249,7 +274,7 @@ def plot_kernels(
         r, c = (i // columns)*(k + 1) + 1, (i % columns)*(k + 1) + 1
         grid[:, r:r + k, c:c + k] = w
     if ax is None: _, ax = plt.subplots(figsize=(6.5, .3 + 6.5*rows/columns))
-    ax.imshow(grid.permute(1, 2, 0) if colour else grid[0], cmap='RdBu_r', vmin=-1, vmax=1, interpolation='nearest')
+    ax.imshow((grid.permute(1, 2, 0) if colour else grid[0]).numpy(), cmap='RdBu_r', vmin=-1, vmax=1, interpolation='nearest')
     ax.set_xticks([]); ax.set_yticks([])
     for spine in ax.spines.values(): spine.set_visible(False)
     ax.set_title(f'{len(weight)} kernels, each scaled to its largest weight' + ('' if colour else ' (red +, blue −)'), fontsize=9)

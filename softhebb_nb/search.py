@@ -7,7 +7,7 @@ __all__ = ['DRAWS', 'SEARCHES', 'METRICS', 'expand_trials', 'named_search', 'app
            'unfinished_trials', 'run_trial', 'run_trials', 'flat_overrides', 'trials_table', 'summarise_trials']
 
 # %% ../nbs/28_search.ipynb #ba700b3e
-import itertools, json, os, re, time
+import itertools, json, os, re, time, traceback
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -205,12 +205,12 @@ def run_trial(
     trial:dict,  # of `expand_trials`
     folder:str|Path, # of the search
     report,      # called with dictionaries of metrics
-)->dict: # name, overrides, metrics, error, seconds
+)->dict: # name, overrides, metrics, error, traceback, seconds
     "Run a trial in this process and write down what came out, also if it is an error."
-    start, metrics, error = time.time(), {}, None
+    start, metrics, error, trace = time.time(), {}, None, None
     try: metrics = train(trial, report)
-    except Exception as e: error = f'{type(e).__name__}: {e}'
-    result = dict(trial, metrics=metrics, error=error, seconds=round(time.time() - start, 2))
+    except Exception as e: error, trace = f'{type(e).__name__}: {e}', traceback.format_exc()
+    result = dict(trial, metrics=metrics, error=error, traceback=trace, seconds=round(time.time() - start, 2))
     file = _result_file(folder, trial)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, result)
@@ -258,6 +258,7 @@ def run_trials(
     folder:str|Path, # of the search; on a cluster one that all machines see
     cpus:int=1,      # processors of a trial
     gpus:float=0.,   # GPUs of a trial: 0.25 lets four trials share one
+    gpu_id:int=None, # number of the only GPU that is used, if they run on this machine; None: all
     address:str=None,# of a Ray cluster ("auto": the one of this machine); None: only this machine
     retries:int=3,   # how often a trial whose process died is started again
     quiet:bool=False,# no line for each finished trial?
@@ -268,7 +269,8 @@ def run_trials(
     if missing:
         (folder/'results').mkdir(parents=True, exist_ok=True)
         for t in missing: _result_file(folder, t).unlink(missing_ok=True)  # errors of the last time
-        with _ray(address) as tune: _tune(tune, train, missing, len(trials), folder, cpus, gpus, retries, quiet)
+        only = {} if gpu_id is None else {'CUDA_VISIBLE_DEVICES': str(gpu_id)}
+        with _environment(**only), _ray(address) as tune: _tune(tune, train, missing, len(trials), folder, cpus, gpus, retries, quiet)
     lost = dict(metrics={}, error='its process died again and again', seconds=None)
     return [json.loads(f.read_text(encoding='utf-8')) if (f := _result_file(folder, t)).exists() else dict(t, **lost) for t in trials]
 

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['TRAINING_MODES', 'HebbianCB', 'StepGraph', 'layer_report', 'format_report', 'LayerReportCB', 'Phase', 'plan_phases',
            'process_count', 'process_rank', 'join_processes', 'DataParallelCB', 'compute_features', 'FeatureLoader',
-           'SeedCB', 'fused_adam', 'run_phase']
+           'SeedCB', 'fused_adam', 'check_labelled', 'run_phase']
 
 # %% ../nbs/25_training.ipynb #1adce674
-import os, tempfile
+import os, shutil, tempfile, time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,11 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .core import derive_seed, free_memory, get_device, keep_memory, unknown_name
+from .core import derive_seed, free_memory, get_device, keep_memory, private_random, unknown_name
 from .datasets import DatasetSettings, DeviceLoader, Images, make_loaders
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner, MetricsCB, ProgressCB, TrainCB, accuracy, model_device
-from .networks import Network
+from .networks import Dropout, Network
 from .schedule import ParamScheduler, halving_schedule
 
 # %% ../nbs/25_training.ipynb #51643122
@@ -149,14 +150,14 @@ class LayerReportCB(Callback):
         names = self.names or {m: n for n, m in self.learn.model.named_modules()}
         self.layers = {names[m]: m for m in self.learn.model.modules() if isinstance(m, HebbLayer) and m.training}
         for layer in self.layers.values(): layer.reset_statistics()
-        self.course = {name: [] for name in self.layers}
+        self.course, self.start = {name: [] for name in self.layers}, time.time()
     def after_step(self):
         if self.learn.iter % max(1, (self.learn.n_iter or 1000) // 40): return
         for name, layer in self.layers.items(): self.course[name].append((self.learn.iter + 1, layer.convergence()[0]))
     def after_train(self):
-        self.learn.row['layers'] = {str(name): dict(layer_report(layer), course=self.course[name]) for name, layer in self.layers.items()}
+        self.learn.row['layers'] = {str(name): dict(layer_report(layer), seconds=round(time.time() - self.start, 3), course=self.course[name]) for name, layer in self.layers.items()}
         if self.verbose:
-            for name, report in self.learn.row['layers'].items(): print(f'{name}, epoch {self.learn.epoch + 1}: {format_report(report)}', flush=True)
+            for name, report in self.learn.row['layers'].items(): print(f"{name}, epoch {self.learn.epoch + 1}, {report['seconds']:.1f} s: {format_report(report)}", flush=True)
 
 # %% ../nbs/25_training.ipynb #365ab07f
 TRAINING_MODES = ('successive', 'consecutive', 'simultaneous')
@@ -183,7 +184,7 @@ def plan_phases(
 )->list: # of `Phase`
     "In which order which blocks learn; `ValueError` for an unknown mode or block."
     if mode not in TRAINING_MODES: raise unknown_name('training mode', mode, TRAINING_MODES)
-    blocks = list(range(len(plans))) if blocks is None else list(blocks)
+    blocks = list(range(len(plans))) if blocks is None else sorted(set(blocks))
     wrong = [i for i in blocks if not 0 <= i < len(plans)]
     if wrong: raise ValueError(f'there is no block {wrong[0]} to train: the blocks are numbered 0 to {len(plans) - 1}')
     alone, taught = ([i for i in blocks if plans[i].layer.supervised == s] for s in (False, True))  # without labels, with labels
@@ -224,6 +225,7 @@ class DataParallelCB(Callback):
         model = self.learn.model
         for t in model.state_dict().values(): dist.broadcast(t, 0)
         self.layers, self.norms = ([m for m in model.modules() if isinstance(m, kind)] for kind in (HebbLayer, _BatchNorm))
+        self.dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
         for layer in self.layers: layer.process_group = dist.group.WORLD; layer.renew_lr()
         for norm in self.norms: norm.forward = partial(_shared_norm, norm, self)
 
@@ -233,6 +235,7 @@ class DataParallelCB(Callback):
         self.copies = 1 if whole >= n else n  # fewer images than processes: all see all of them
         if whole >= n: self.learn.xb, self.learn.yb = (b if b is None else b[process_rank()::n] for b in (self.learn.xb, self.learn.yb))
         self.weight = len(self.learn.xb) / (whole * self.copies)
+        for dropout in self.dropouts: dropout.share = whole, slice(process_rank(), None, n) if whole >= n else slice(None)
 
     def before_step(self):
         for p in self.learn.model.parameters():
@@ -245,6 +248,7 @@ class DataParallelCB(Callback):
     def cleanup_fit(self):
         for layer in getattr(self, 'layers', ()): layer.process_group = None
         for norm in getattr(self, 'norms', ()): norm.__dict__.pop('forward', None)
+        for dropout in getattr(self, 'dropouts', ()): dropout.share = None
 
 # %% ../nbs/25_training.ipynb #c640e122
 class _Sum(torch.autograd.Function): # over processes; the gradient of a sum over processes is one, too
@@ -305,20 +309,33 @@ def compute_features(
         if kind == torch.float16 and _anywhere(first.abs().max() > 65504/4): kind = torch.bfloat16
         size = shape[0] * shape[1] * torch.empty(0, dtype=kind).element_size()
         if size <= _free(first.device) / 2: return torch.empty(shape, dtype=kind, device=first.device)
-        handle, name = tempfile.mkstemp(dir=folder, prefix='features-', suffix='.tmp')
-        os.close(handle)
-        features = torch.from_file(name, shared=True, size=shape[0] * shape[1], dtype=kind).view(shape)
-        try: os.unlink(name)  # the map keeps the content until the tensor is gone, however the process ends
-        except OSError: pass  # Windows removes no file that is in use
-        return features
+        return _mapped(shape, kind, size, folder)
     collect = _Collect(cuts[rank], make)
     learn = Learner(body, DataLoaders(None, loader), cbs=[collect, *cbs], device=device)
     try: learn.fit(1, train=False); overflow = False
     except OverflowError: overflow = True
     if _anywhere(overflow): return compute_features(body, data, batch_size, torch.bfloat16, folder, cbs, device)
     if n > 1:
-        for i in range(n): dist.broadcast(collect.out[cuts[i]:cuts[i + 1]].view(torch.uint8), i)
+        for i in range(n): _share(collect.out[cuts[i]:cuts[i + 1]], i, on)
     return collect.out
+
+def _mapped(shape, dtype, size, folder): # a tensor in a file that is gone when the tensor is; its place on the disk is taken now
+    handle, name = tempfile.mkstemp(dir=folder, prefix='features-', suffix='.tmp')
+    try:
+        free = shutil.disk_usage(os.path.dirname(name)).free
+        if size > free: raise OSError(f'features of {size/2**30:.2f} GiB do not fit in memory, nor in {os.path.dirname(name)}, where {free/2**30:.2f} GiB are free: make room, or name another folder')
+        if hasattr(os, 'posix_fallocate'): os.posix_fallocate(handle, 0, size)
+        return torch.from_file(name, shared=True, size=shape[0] * shape[1], dtype=dtype).view(shape)
+    finally:
+        os.close(handle)
+        try: os.unlink(name)  # the map keeps the content until the tensor is gone, however the process ends
+        except OSError: pass  # Windows removes no file that is in use
+
+def _share(rows, source, device): # with all processes, some rows at a time; through the GPU where the processes are joined by it
+    for part in rows.split(max(1, 2**26 // max(1, rows[:1].nbytes))):
+        sent = part.to(device) if dist.get_backend() == 'nccl' else part
+        dist.broadcast(sent.view(torch.uint8), source)
+        if sent is not part: part.copy_(sent)
 
 def _anywhere(flag): # is it true in any process?
     if process_count() == 1: return bool(flag)
@@ -326,7 +343,7 @@ def _anywhere(flag): # is it true in any process?
     dist.all_reduce(flag, dist.ReduceOp.MAX)
     return bool(flag)
 
-def _free(device): return torch.cuda.mem_get_info(device)[0] if device.type == 'cuda' else free_memory()
+def _free(device): return torch.cuda.mem_get_info(device)[0] if device.type == 'cuda' else free_memory() // process_count()
 
 # %% ../nbs/25_training.ipynb #bf3ca3f5
 class FeatureLoader:
@@ -357,8 +374,10 @@ class FeatureLoader:
 class SeedCB(Callback):
     "Seeds PyTorch's generator at the start of each epoch, so that an epoch does not depend on those before it."
     order = -10
-    def __init__(self, seed:int, *names): self.seed, self.names = seed, names  # as for `derive_seed`
+    def __init__(self, seed:int, *names): self.seed, self.names, self.before = seed, names, ExitStack()  # as for `derive_seed`
+    def before_fit(self): self.before.enter_context(private_random())
     def before_epoch(self): torch.manual_seed(derive_seed(self.seed, *self.names, 'epoch', self.learn.epoch))
+    def cleanup_fit(self): self.before.close()  # the generator goes on where it was before the fit
 
 def fused_adam(
     params,   # of the model
@@ -367,6 +386,13 @@ def fused_adam(
     "Adam in its fused form where there is one: what trains classifiers and backprop twins."
     params = list(params)
     return torch.optim.Adam(params, lr=lr, fused=all(p.is_floating_point() and p.device.type in ('cpu', 'cuda') for p in params))
+
+def check_labelled(
+    data:Images, # or `ImageFiles`
+    blocks:list, # numbers, for the error
+):
+    "`ValueError` for images without labels, where blocks learn from labels."
+    if (data.y < 0).any(): raise ValueError(f'{data.name} has images without labels, and blocks {blocks} learn from labels: name another --dataset-sup')
 
 def _feature_loaders(features, train, test, phase, seed, shape): # of a frozen body
     return DataLoaders(FeatureLoader(features[0], train.y, phase.batch_size, True, seed, shape), FeatureLoader(features[1], test.y, 500, shape=shape))
@@ -404,7 +430,7 @@ def run_phase(
         names = {net.blocks[i].layer: f'block {i}' for i in phase.blocks}
         dls = make_loaders(train, test, settings, device, f'phase {number}')
         return Learner(part, dls, cbs=[HebbianCB(), LayerReportCB(names, verbose), *common], device=device).fit(phase.epochs, valid=False, start_epoch=start_epoch)
-    if (train.y < 0).any(): raise ValueError(f'{train.name} has images without labels, and blocks {phase.blocks} learn from labels: name another --dataset-sup')
+    for part in (train, test): check_labelled(part, phase.blocks)
     cached = phase.mode == 'supervised' and first > 0 and not settings.augmentation and not settings.noise_std
     part = net.part(first) if cached else net
     if not cached: dls = make_loaders(train, test, settings, device, f'phase {number}')

@@ -132,6 +132,9 @@ def test_ctrl_c_tells_how_to_go_on(tmp_path):
     (['--sed', '3'], "unknown option '--sed': did you mean '--seed'"),
     (['--preset', '2SoftMlpMNIST', '--dataset-unsup', 'CIFAR10_1'], 'images of one size'),
     (['--preset', '2SoftMlpMNIST', '--training-blocks', '7'], 'there is no block 7'),
+    (['--seed', '9'*20], 'is too large'),
+    (['--preset', '2SoftMlpMNIST', '--dataset', 'MNIST5k_quick', '--knn', '5000'], '--knn 5000: there are 300 training images'),
+    (['--presets'], 'expected one argument'),
 ])
 def test_bad_flags(args, message, tmp_path, capsys):
     from softhebb_nb.cli import train_main
@@ -187,6 +190,56 @@ def test_presets_from_a_file_in_all_commands(small, capsys):
     assert cli.train_main([*small[:3], 'Smal', '--dry-run']) == 2 and "did you mean 'Small'" in capsys.readouterr().err
 
 
+def test_data_sets_from_a_file_in_all_commands(small, tmp_path, capsys, monkeypatch):
+    "A folder of one's own is named on the command line, by a path relative to where the command runs."
+    from PIL import Image
+    from softhebb_nb import cli
+    monkeypatch.chdir(tmp_path)
+    for i, part in enumerate(('train', 'test')):
+        for j, kind in enumerate(('cat', 'dog')):
+            (tmp_path/'pets'/part/kind).mkdir(parents=True)
+            for k in range(4): Image.new('RGB', (9, 9), (60*i, 99*j, 20*k)).save(tmp_path/'pets'/part/kind/f'{k}.png')
+    file = Path(small[1])
+    file.write_text(json.dumps({**SMALL, 'datasets': {'Pets': dict(folder='pets', size=8, variants={'1': dict(epochs=1, batch_size=4)})}}))
+    flags = ['--presets', str(file), '--preset', 'Small', '--dataset', 'Pets_1', '--runs-dir', str(tmp_path/'runs')]
+    for main in (cli.train_main, cli.search_main, cli.post_hoc_main):
+        assert main([*flags, '--dry-run']) == 0
+        assert json.loads(capsys.readouterr().out)['dataset_sup'] == 'Pets_1'
+    assert cli.train_main([*flags, '--quiet']) == 0
+    assert cli.train_main([*flags[:-4], '--dataset', 'Pet_1', '--dry-run']) == 2 and "did you mean 'Pets_1'" in capsys.readouterr().err
+
+
+def test_images_without_labels_are_refused_before_training(small, tmp_path, capsys):
+    from softhebb_nb import cli
+    from softhebb_nb.datasets import DATASETS, Images, register_dataset
+    x = torch.randint(256, (20, 1, 28, 28), dtype=torch.uint8)
+    register_dataset('Bare', lambda folder, split, download: Images(x, torch.full((20,), -1), ['a']), epochs=1)
+    try: assert cli.train_main([*small[:4], '--dataset', 'Bare', '--runs-dir', str(tmp_path/'runs')]) == 2
+    finally: del DATASETS['Bare']
+    assert 'has images without labels' in capsys.readouterr().err and not (tmp_path/'runs').exists()
+
+
+def test_runs_of_similar_names_are_kept_apart(small, tmp_path, capsys):
+    "`mine-2` is not the second `mine`: resuming one never goes on with the other."
+    from softhebb_nb import cli
+    for name, seed in (('mine-2', '1'), ('mine', '0')): assert cli.train_main([*small, '--model-name', name, '--seed', seed]) == 0
+    expected = weights(tmp_path/'runs'/'mine')
+    (tmp_path/'runs'/'mine'/'result.json').unlink()
+    assert cli.train_main([*small, '--model-name', 'mine', '--resume', 'all']) == 0
+    assert Path(capsys.readouterr().out.strip().splitlines()[-1]).name == 'mine'
+    for name, t in weights(tmp_path/'runs'/'mine').items(): assert torch.equal(t, expected[name])
+
+
+def test_a_full_disk_is_named(small, tmp_path, capsys, monkeypatch):
+    from softhebb_nb import cli
+    def full(handle): raise OSError(28, 'No space left on device')
+    monkeypatch.setattr('os.fsync', full)
+    assert cli.train_main(small) == 2
+    said = capsys.readouterr().err
+    assert 'No space left on device' in said and 'config.json was not written' in said and '--resume all' in said
+    assert not list((tmp_path/'runs').iterdir())
+
+
 def test_starting_from_weights_without_saving(small, tmp_path, capsys):
     "--resume all --save false: the weights of the last run, and nothing is written."
     from softhebb_nb import cli
@@ -214,6 +267,18 @@ def test_post_hoc(small, tmp_path, capsys):
     assert many['config']['phases'][0] == many['config']['phases'][2] and many['versions']['torch'] == torch.__version__
 
 
+def test_post_hoc_of_a_trained_model(small, tmp_path, capsys):
+    from softhebb_nb import cli
+    assert cli.train_main([*small, '--training-mode', 'consecutive', '--model-name', 'mine']) == 0
+    assert cli.post_hoc_main([*small, '--model-name', 'mine', '--points', '3']) == 0
+    folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert folder.name == 'mine-post-hoc' and torch.equal(weights(folder)['blocks.0.layer.weight'], weights(tmp_path/'runs'/'mine')['blocks.0.layer.weight'])
+    trained = json.loads((tmp_path/'runs'/'mine'/'result.json').read_text())
+    assert json.loads((folder/'result.json').read_text())['post_hoc'][-1]['accuracy'] == pytest.approx(trained['test_accuracy'])
+    assert cli.post_hoc_main([*small, '--model-name', 'mine', '--seed', '5']) == 2
+    assert 'was trained with another' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('args, message', [
     (['--preset', '2CnnCIFAR', '--dataset', 'CIFAR10_1'], 'no Hebbian block'),
     (['--preset', '2SoftMlpMNIST', '--points', 'x'], 'invalid int value'),
@@ -229,7 +294,8 @@ def test_bad_flags_of_post_hoc(args, message, tmp_path, capsys):
     (['--config', 'regime'], "unknown search 'regime': did you mean 'regimes'"),
     (['--config', 'none.toml'], 'cannot be read'),
     (['--config', '1', '--block', '7'], '--block 7: the network has the blocks 0 to 2'),
-    (['--config', '2', '--block', '2'], 'block 2 is fully connected and has no kernel_size'),
+    (['--config', '2', '--block', '2'], '--block 2 learns by backprop'),
+    (['--config', '1', '--block', '2'], '--block 2 learns by backprop'),
     (['--metric', 'acc'], "unknown metric 'acc'"),
     (['--num-samples', '0'], '0 samples'),
     (['--folder-name', '../x', '--debug'], 'cannot hold a slash'),

@@ -16,12 +16,13 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file
 
 from softhebb_nb.datasets import Images, dataset_settings
+from softhebb_nb.neuromodulation import Neuromodulator, Signal
 from softhebb_nb.networks import BlockSpec, build_network, plan_network
 from softhebb_nb.training import compute_features, join_processes, plan_phases, process_count, run_phase
 
 BLOCKS = [BlockSpec('softkrotov-c12-k3-p1-t2-lr0.05', 'CNN', 'batchnorm2d', 'triangle_0.7', 'max_2_2_0'),
           BlockSpec('soft-c16-k3-p1-t2-lr0.05-b1', 'CNN', 'batchnorm2d', 'triangle_0.7', 'max_2_2_0'),
-          BlockSpec('BP-c10', 'MLP', 'flatten')]
+          BlockSpec('BP-c10', 'MLP', 'flatten', dropout=.4)]
 
 
 def images(n=45):
@@ -30,13 +31,18 @@ def images(n=45):
     return Images(torch.randint(256, (n, 1, 28, 28), dtype=torch.uint8, generator=generator), torch.arange(n) % 10, [str(i) for i in range(10)])
 
 
+def one(learn, layer, u, y): return torch.tensor(1.)
+
+
 def train(mode):
-    data, settings = images(44 if mode == 'simultaneous' else 45), dataset_settings('MNIST5k', epochs=2, batch_size=11, seed=3)
+    data, settings = images(45 if mode == 'successive' else 44), dataset_settings('MNIST5k', epochs=2, batch_size=11, seed=3)
     plans = plan_network(BLOCKS, settings)
     net = build_network(plans, seed=0)
-    for number, phase in enumerate(plan_phases(plans, settings, settings, mode)): learn = run_phase(net, phase, data, data, settings, number)
+    modulated = [Neuromodulator('all', signal=Signal(one, 'layer', trace=.9), threshold=1.)] if mode == 'traced' else []
+    for number, phase in enumerate(plan_phases(plans, settings, settings, 'successive' if mode == 'traced' else mode)):
+        learn = run_phase(net, phase, data, data, settings, number, cbs=modulated if phase.mode == 'unsupervised' else [])
     wins = [layer.wins.clone() for layer in net.hebbian_layers().values()]
-    return dict(net.state_dict(), accuracy=torch.tensor(learn.history[-1]['valid_accuracy']), features=compute_features(net.part(0, 2), images()),
+    return dict(net.state_dict(), accuracy=torch.tensor(learn.history[-1]['valid_accuracy']), loss=torch.tensor(learn.history[-1]['train_loss']), features=compute_features(net.part(0, 2), images()),
                 **{f'wins{i}': w for i, w in enumerate(wins)})
 
 
@@ -50,7 +56,7 @@ def worker(rank, port, folder, mode):
 
 
 @pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason='this PyTorch has no gloo')
-@pytest.mark.parametrize('mode', ['successive', 'simultaneous'])
+@pytest.mark.parametrize('mode', ['successive', 'simultaneous', 'traced'])
 def test_two_processes_learn_what_one_does(mode):
     with socket.socket() as s: s.bind(('127.0.0.1', 0)); port = s.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +67,7 @@ def test_two_processes_learn_what_one_does(mode):
         assert torch.equal(one[name], two[name]), f'{name} differs between the two processes'
         error = (one[name].double() - value.double()).norm() / value.double().norm().clamp_min(1e-12)
         # Adam divides small gradients by their size; a batch of one image counts once in each process
-        assert error < (1e-2 if name.startswith('blocks.2') else .05 if name.startswith('wins') else 1e-4), f'{name} differs by {error}'
+        assert error < (1e-2 if name.startswith('blocks.2') else .05 if name.startswith(('wins', 'loss')) else 1e-4), f'{name} differs by {error}'
     fresh = build_network(plan_network(BLOCKS, dataset_settings('MNIST5k')), seed=0)
     assert not torch.allclose(alone['blocks.1.layer.weight'], fresh.state_dict()['blocks.1.layer.weight'])
 
