@@ -298,5 +298,6 @@ def plot_log(
     axs[0].set(xlabel='unsupervised epochs', ylabel='mean |radius − 1|', yscale='log' if axs[0].lines else 'linear')
     axs[1].set(xlabel='supervised epoch', ylabel='accuracy (%)')
     for ax in axs:
+        ax.xaxis.get_major_locator().set_params(integer=True)
         if ax.lines: ax.legend(frameon=False, fontsize=7)
     return axs
