@@ -19,6 +19,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
+from .competition import share_entropy
 from .core import unknown_name, write_json
 from .datasets import DeviceLoader, Images
 from .hooks import Hooks, evaluating, pick_modules
@@ -142,8 +143,7 @@ def competition_entropy(
     "Mean entropy of the soft competition, as a share of the largest possible; 0 for hard rules."
     neurons = u.shape[1] // layer.groups
     if layer.rule.startswith('hard') or neurons == 1: return u.new_zeros(())
-    logs = torch.log_softmax(u[::max(1, len(u) // samples)].reshape(-1, neurons) * layer.t_invert, 1)
-    return -(logs.exp() * logs).sum(1).mean() / math.log(neurons)
+    return share_entropy(u[::max(1, len(u) // samples)].reshape(-1, neurons), layer.t_invert).mean()
 
 # %% ../nbs/30_capture.ipynb #5cc9569d
 class _Start:

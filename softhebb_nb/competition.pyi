@@ -2,10 +2,12 @@
 from typing import Any
 import torch
 from torch import nn
-__all__ = ['RULES', 'ACTIVATIONS', 'compete_rows', 'compete', 'Triangle', 'RePU', 'Scaled', 'HardWinner', 'get_activation']
+__all__ = ['RULES', 'ACTIVATIONS', 'compete_rows', 'share_entropy', 'compete', 'Triangle', 'RePU', 'Scaled', 'HardWinner', 'get_activation']
 RULES: tuple
 
 def compete_rows(u: torch.Tensor, rule: str, t_invert: float = ..., delta: float = ..., ranking_param: int = ..., krotov_mode: int = ...) -> tuple: ...
+
+def share_entropy(u: torch.Tensor, t_invert: float = ..., dim: int = ...) -> torch.Tensor: ...
 
 def compete(u: torch.Tensor, rule: str, dim: int = ..., **kwargs) -> torch.Tensor: ...
 

@@ -177,7 +177,7 @@ def new_folder(
     parent:str|Path, # created if it does not exist
     name:str,        # wanted name; "-2", "-3", … is added when it is taken
 )->Path:
-    "Create a folder that did not exist before; `OSError` if no name is free."
+    "Create a folder that did not exist before; `OSError` if no name is free, `NotADirectoryError` if `parent` is a file."
     parent = Path(parent)
     try: parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError: raise NotADirectoryError(f'{parent} is a file, and a folder is wanted') from None

@@ -218,6 +218,7 @@ def _load_mnist5k(folder, split, download) -> Any: ...
 
 def _load_cifar(name) -> Any: ...
 _QUICK: dict
+_FEW: dict
 _RGB: Any
 _LARGE: Any
 

@@ -19,6 +19,7 @@ from torch.func import grad, vmap
 
 from .capture import KernelStats, SemanticDictionary, WeightDeltas
 from .continual import TaskCallback
+from .competition import share_entropy
 from .core import derive_seed, unknown_name
 from .datasets import DeviceLoader, Images, take_samples
 from .hooks import Hooks, evaluating
@@ -96,8 +97,7 @@ class Signal:
 
 def surprise(learn, layer, u, y)->torch.Tensor: # (images,), from 0 to 1; u: pre-activations (images, positions, neurons)
     "How undecided the competition is: its entropy as a share of the largest possible, mean over positions. For `Signal(surprise, per='sample')`."
-    logs = torch.log_softmax(u * layer.t_invert, 2)
-    return -(logs.exp() * logs).sum(2).mean(1) / math.log(max(2, u.shape[2]))
+    return share_entropy(u, layer.t_invert, 2).mean(1)
 
 # %% ../nbs/34_neuromodulation.ipynb #139f7830
 IMPORTANCES = ('dictionary', 'change', 'both', 'mas', 'all')
