@@ -48,7 +48,7 @@ notebooks: .venv/.dev
 	$(BIN)/python tests/run_notebooks.py
 
 pytest: .venv/.dev
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n auto
 
 demo: .venv/.installed
 	@$(BIN)/softhebb_train

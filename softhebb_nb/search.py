@@ -258,10 +258,10 @@ def run_trials(
     folder:str|Path, # of the search; on a cluster one that all machines see
     cpus:int=1,      # processors of a trial
     gpus:float=0.,   # GPUs of a trial: 0.25 lets four trials share one
-    gpu_id:int=None, # number of the only GPU that is used, if they run on this machine; None: all
     address:str=None,# of a Ray cluster ("auto": the one of this machine); None: only this machine
     retries:int=3,   # how often a trial whose process died is started again
     quiet:bool=False,# no line for each finished trial?
+    gpu_id:int=None, # number of the only GPU that is used, if they run on this machine; None: all
 )->list: # results of all trials, as `run_trial` gives them
     "Run the trials that are not finished, as many at a time as fit, on Ray Tune."
     folder = Path(folder).resolve()
