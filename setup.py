@@ -7,12 +7,15 @@ from setuptools import find_packages, setup
 config = ConfigParser(delimiters=['='])
 config.read('settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
+
+
 def readme():
     "README.md with whole addresses, since PyPI shows it far from the files that it links to and draws."
     text = Path('README.md').read_text(encoding='utf-8')
     raw = cfg['git_url'].replace('github.com', 'raw.githubusercontent.com') + f"/{cfg['branch']}/"
     text = re.sub(r'(!\[[^\]]*\]\()(?![a-z]+:|#)', rf'\g<1>{raw}', text)
     return re.sub(r'(?<!!)(\[[^\]]*\]\()(?![a-z]+:|#)', rf"\g<1>{cfg['git_url']}/blob/{cfg['branch']}/", text)
+
 
 extras = {name[:-len('_requirements')]: cfg[name].split() for name in cfg if name.endswith('_requirements')}
 

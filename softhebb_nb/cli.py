@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from .core import atomic_write, get_device, new_folder, numbered_folders, optional_import, peak_memory, set_seed, unknown_name, write_json
+from .core import (atomic_write, get_device, new_folder, numbered_folders, optional_import, peak_memory, read_json, set_seed, unknown_name,
+                              write_json)
 from .datasets import ImageFiles, dataset_names, dataset_settings, load_data
 from .evaluation import knn_accuracy, linear_probe, neuron_label_accuracy, plot_post_hoc, post_hoc_loss, vote_accuracy, winner_callbacks
 from .layers import PRECISIONS, HebbLayer, set_precision
@@ -55,6 +56,7 @@ class CommandParser(argparse.ArgumentParser):
         if known.preset is not None and known.preset not in PRESETS: raise unknown_name('preset', known.preset, PRESETS)
         return known
 
+# %% ../nbs/29_cli.ipynb #bdc69184
 def one_of(
     kind:str, # what is chosen: for the error
     choices,  # function that returns the names: they are looked up when the flag is read
@@ -467,7 +469,7 @@ def plan_search(
 def _train_trial(args, folder, weights, strict, trial, report):
     "Train a trial, or go on with it; its metrics."
     last = Run.latest(folder, trial['name'])
-    if last is not None and last.finished: result, run = json.loads((last.folder/'result.json').read_text(encoding='utf-8')), last
+    if last is not None and last.finished: result, run = read_json(last.folder/'result.json'), last
     else: result, run = train_plan(make_plan(_trial_args(args, trial, folder, weights, strict)), cbs=[ReportCB(report)])
     if not args.save_model:
         for name in ('model.safetensors', 'checkpoint.safetensors'): (run.folder/name).unlink(missing_ok=True)
@@ -476,8 +478,7 @@ def _train_trial(args, folder, weights, strict, trial, report):
 
 def _interrupted(root, name, config, trials):
     "The last search of this name, if it is to be gone on with."
-    found = {n: (f, json.loads((f/'search.json').read_text(encoding='utf-8'))) for n, f in numbered_folders(root, name, 'search.json').items()}
-    found = {n: search for n, search in found.items() if search[1].get('search_name', name) == name}
+    found = numbered_folders(root, name, 'search.json', 'search_name')
     if not found: return None
     folder, before = found[max(found)]
     if not unfinished_trials(trials, folder): return None
@@ -511,7 +512,7 @@ def search_command(
     _check_name(name, '--folder-name', root)
     config = dict(summary, preset_blocks=[asdict(s) for s in plan['specs']], training_blocks=args.training_blocks, precision=args.precision)
     folder = _interrupted(root, name, config, trials) if args.resume == 'all' else None
-    if folder is not None: weights = json.loads((folder/'search.json').read_text(encoding='utf-8'))['weights']
+    if folder is not None: weights = read_json(folder/'search.json')['weights']
     else:
         weights = _start_weights(args, plan)
         folder = new_folder(root, name)

@@ -2,8 +2,10 @@
 from typing import Any
 import torch
 from torch import nn
-__all__ = ['RULES', 'ACTIVATIONS', 'compete_rows', 'share_entropy', 'compete', 'Triangle', 'RePU', 'Scaled', 'HardWinner', 'get_activation']
+__all__ = ['RULES', 'ACTIVATIONS', 'check_rank', 'compete_rows', 'share_entropy', 'compete', 'Triangle', 'RePU', 'Scaled', 'HardWinner', 'get_activation']
 RULES: tuple
+
+def check_rank(rule: str, neurons: int, ranking_param: int, krotov_mode: int) -> bool: ...
 
 def compete_rows(u: torch.Tensor, rule: str, t_invert: float = ..., delta: float = ..., ranking_param: int = ..., krotov_mode: int = ...) -> tuple: ...
 
@@ -35,6 +37,9 @@ class Scaled(nn.Module):
 
 class HardWinner(nn.Module):
     def forward(self, u) -> Any: ...
-ACTIVATIONS: dict
+_PLAIN: dict
+_POWERS: dict
+_SCALES: dict
+ACTIVATIONS: Any
 
 def get_activation(spec: str | None) -> nn.Module | None: ...

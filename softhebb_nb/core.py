@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['keep_memory', 'derive_seed', 'set_seed', 'private_random', 'get_device', 'unknown_name', 'optional_import',
-           'import_torchvision', 'import_torchmetrics', 'mnist5k', 'atomic_write', 'write_json', 'new_folder',
-           'numbered_folders', 'full_study', 'study_folder', 'free_memory', 'peak_memory']
+           'import_torchvision', 'import_torchmetrics', 'mnist5k', 'atomic_write', 'write_json', 'read_json',
+           'new_folder', 'numbered_folders', 'full_study', 'study_folder', 'free_memory', 'peak_memory']
 
 # %% ../nbs/00_core.ipynb #884afdb3
 import ctypes, difflib, hashlib, importlib, json, math, os, random, re, secrets, sys
@@ -166,6 +166,13 @@ def write_json(
     "Write `value` as indented JSON, whole or not at all."
     with atomic_write(path, 'w') as f: f.write(json.dumps(_finite(value), indent=1, ensure_ascii=False) + '\n')
 
+def read_json(
+    path:str|Path, # of a file that `write_json` wrote
+): # what it holds
+    "Read a JSON file; `ValueError` for a damaged one."
+    try: return json.loads(Path(path).read_text(encoding='utf-8'))
+    except ValueError as e: raise ValueError(f'{path} is damaged ({e}): remove its folder, or start anew by another name') from e
+
 def _finite(value):
     if isinstance(value, dict): return {str(k): _finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)): return [_finite(v) for v in value]
@@ -191,11 +198,17 @@ def new_folder(
 def numbered_folders(
     parent:str|Path, # it need not exist
     name:str,        # as `new_folder` was given it
-    file:str,        # only folders that hold a file of this name
-)->dict: # number (1 without one) -> folder
-    "The folders that `new_folder` can have made of this name."
-    matches = [(re.fullmatch(re.escape(name) + r'(?:-([0-9]+))?', p.name), p) for p in (Path(parent).iterdir() if Path(parent).is_dir() else ())]
-    return {int(m[1] or 1): p for m, p in matches if m and (p/file).exists()}
+    file:str,        # JSON file that each of them holds, and that says whose it is
+    key:str,         # under which the file has the name
+)->dict: # number (1 without one) -> (folder, content of the file)
+    "The folders that `new_folder` has made of this name; `ValueError` for a damaged file."
+    numbers, found = re.compile(re.escape(name) + r'(?:-([0-9]+))?'), {}
+    for folder in Path(parent).iterdir() if Path(parent).is_dir() else ():
+        match = numbers.fullmatch(folder.name)
+        if not match or not (folder/file).exists(): continue
+        content = read_json(folder/file)
+        if content.get(key, name) == name: found[int(match[1] or 1)] = folder, content
+    return found
 
 # %% ../nbs/00_core.ipynb #4ec23a31
 def full_study()->bool:

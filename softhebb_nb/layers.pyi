@@ -2,13 +2,13 @@
 from typing import Any
 import torch
 from torch import nn
-__all__ = ['INITS', 'LEAST', 'CUSTOM_RULES', 'SUPERVISED_RULE', 'PRECISIONS', 'check_sizes', 'initial_scale', 'register_rule', 'HebbLayer', 'HebbLinear', 'HebbConv2d', 'has_bfloat16', 'set_precision']
+__all__ = ['INITS', 'CUSTOM_RULES', 'SUPERVISED_RULE', 'PRECISIONS', 'initial_scale', 'check_sizes', 'register_rule', 'HebbLayer', 'HebbLinear', 'HebbConv2d', 'has_bfloat16', 'set_precision']
 INITS: tuple
-LEAST: Any
-
-def check_sizes(where: str = ..., **settings) -> Any: ...
 
 def initial_scale(init: str, radius: float, fan_in: int, lebesgue_p: float = ...) -> float: ...
+_LEAST: Any
+
+def check_sizes(**settings) -> Any: ...
 CUSTOM_RULES: dict
 SUPERVISED_RULE: str
 

@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from .core import optional_import, private_random, unknown_name
-from .competition import RULES, RePU, Triangle, get_activation
+from .competition import RULES, RePU, Triangle, check_rank, get_activation
 from .datasets import DatasetSettings, register_image_folder
 from .layers import CUSTOM_RULES, SUPERVISED_RULE, HebbConv2d, HebbLayer, HebbLinear, check_sizes, initial_scale
 
@@ -259,12 +259,12 @@ def plan_network(
         where, layer = f'block {i}', block_layer(spec)
         unknown = [w for w in re.findall(r'[a-z]+[0-9]?d?', spec.operation) if w not in OPERATIONS]
         if unknown: raise unknown_name('operation', unknown[0], OPERATIONS, f'(in {where})')
-        try: get_activation(spec.activation)
-        except ValueError as e: raise ValueError(f'{where}: {e}') from None
         if i == len(blocks) - 1 and layer.supervised: layer = replace(layer, out_channels=settings.out_channels)
-        check_sizes(f'{where}: ', **vars(layer))
-        if (layer.rule == 'hardkrotov' or (layer.rule == 'softkrotov' and layer.krotov_mode)) and not 1 <= layer.ranking_param <= layer.out_channels//layer.groups:
-            raise ValueError(f'{where}: ranking_param is {layer.ranking_param}, and {layer.out_channels//layer.groups} neurons compete')
+        try:
+            get_activation(spec.activation)
+            check_sizes(**vars(layer))
+            check_rank(CUSTOM_RULES.get(layer.rule, (layer.rule,))[0], layer.out_channels//layer.groups, layer.ranking_param, layer.krotov_mode)
+        except ValueError as e: raise ValueError(f'{where}: {e}') from None
         size = shape if 'flatten' not in spec.operation else (int(torch.Size(shape).numel()),)
         if spec.arch == 'MLP' and len(size) != 1: raise ValueError(f"{where}: a fully connected layer on images of {shape} needs the operation 'flatten'")
         if spec.arch == 'CNN' and len(size) != 3: raise ValueError(f'{where}: a convolution cannot follow a fully connected layer')

@@ -66,6 +66,7 @@ def _work(name, shape, like): # memory of the thread's own, used again: its cont
         with torch.inference_mode(False): pieces[name, like.dtype] = torch.empty(size, dtype=like.dtype)
     return pieces[name, like.dtype][:size].view(shape)
 
+# %% ../nbs/22_plasticity.ipynb #0720d32f
 class Tiles:
     "Input of a convolution with kernels of 3 x 3 and stride 1 on the processor, as Winograd's products want it (Lavin and Gray, 2016): used like the rows of `patch_rows`, for the same results up to rounding."
     def __init__(self,
@@ -76,6 +77,7 @@ class Tiles:
         sn, sc, sh, sw = x.stride()
         tiles = x.as_strided((4, 4, n, self.high, self.wide, c), (sh, sw, sn, 2*sh, 2*sw, sc), x.storage_offset())
         self.values = (_both_ways(_INPUT, x) @ tiles.reshape(16, -1)).view(16, -1, c)
+        self.at_once = max(384, 2**22 // self.values[..., 0].numel())  # kernels
 
     @staticmethod
     def fit(
@@ -95,7 +97,7 @@ class Tiles:
         return patch_rows(self.x, 3)[0]
 
     def _parts(self, kernels): # some images at a time, so that their products stay near the processor: their samples, their tiles, and their shape
-        size, kernels = self.high * self.wide, min(kernels, _AT_ONCE)
+        size, kernels = self.high * self.wide, min(kernels, self.at_once)
         step = max(1, 2**22 // (16 * size * kernels))
         for first in range(0, self.n, step):
             last = min(first + step, self.n)
@@ -105,8 +107,6 @@ class Tiles:
         return samples.view(n, self.high, 2, self.wide, 2, -1)
 
 # %% ../nbs/22_plasticity.ipynb #5b88ddb5
-_AT_ONCE = 384 # kernels
-
 @patch
 def weigh(self:Tiles,
     weight:torch.Tensor, # (out, in)
@@ -114,8 +114,8 @@ def weigh(self:Tiles,
     "Pre-activations of all positions."
     c, u = self.values.shape[2], weight.new_empty(4 * self.values.shape[1], len(weight))
     widen, gather = _both_ways(_KERNEL, weight), _both_ways(_OUTPUT, weight)
-    for i in range(0, len(weight), _AT_ONCE):
-        w, some = weight[i:i + _AT_ONCE], u[:, i:i + _AT_ONCE]
+    for i in range(0, len(weight), self.at_once):
+        w, some = weight[i:i + self.at_once], u[:, i:i + self.at_once]
         kernels = _work('kernels', (len(w), 16, c), w)
         torch.bmm(widen.expand(len(w), 16, 9), w.view(-1, c, 9).transpose(1, 2), out=kernels)
         for samples, tiles, (n, high, wide) in self._parts(len(weight)):
@@ -134,8 +134,8 @@ def correlate(self:Tiles,
     c = self.values.shape[2]
     if out is None: out = y.new_empty(y.shape[1], 9 * c)
     widen, spread = _both_ways(_KERNEL, y), _both_ways(_OUTPUT, y).t()
-    for i in range(0, len(out), _AT_ONCE):
-        some, part = y[:, i:i + _AT_ONCE], out[i:i + _AT_ONCE].view(-1, c, 9)
+    for i in range(0, len(out), self.at_once):
+        some, part = y[:, i:i + self.at_once], out[i:i + self.at_once].view(-1, c, 9)
         kernels = _work('kernels', (16, len(part), c), y)
         for j, (samples, tiles, (n, high, wide)) in enumerate(self._parts(len(out))):
             four = self._by_two(some[samples], n).permute(2, 4, 0, 1, 3, 5).reshape(4, -1)

@@ -16,7 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
-from .core import atomic_write, new_folder, numbered_folders, write_json
+from .core import atomic_write, new_folder, numbered_folders, read_json, write_json
 from .datasets import DatasetSettings
 from .layers import HebbLayer
 from .learner import Callback
@@ -120,8 +120,7 @@ def _reference_block(block):
     if isinstance(activation, dict): activation = f"{activation['function']}_{activation['param']:g}"
     if isinstance(pool, dict): pool = '_'.join(str(pool[k]) for k in ('type', 'kernel_size', 'stride', 'padding'))
     operation = (block.get('operation') or '').replace('maxnorm', 'max').replace('max', 'maxnorm')
-    names = {'add_bias': 'bias', 'speed': 'decay_speed', 'lr_div': 'decay_divisor'}
-    resolved = {names.get(k, k): v for k, v in block['layer'].items() if v is not None}   # what a search may have changed
+    resolved = {'bias' if k == 'add_bias' else k: v for k, v in block['layer'].items() if v is not None}  # what a search may have changed
     layer = replace(parse_layer(block['preset'], block['arch']), out_channels=block['layer']['out_channels'])
     layer = replace(layer, **{k: type(getattr(layer, k))(v) for k, v in resolved.items() if k in _RESOLVED and getattr(layer, k) is not None})
     rate = lambda value: value if isinstance(value, float) else 0.
@@ -152,17 +151,13 @@ class Run:
         name:str,      # as it was given to `create`, without the number
     ): # a `Run`
         "The last run of this name, or `None`."
-        found = {n: cls(folder) for n, folder in numbered_folders(root, name, 'config.json').items()}
-        mine = {n: run for n, run in found.items() if run._read().get('run_name', name) == name}  # "a-2" may be the second "a", or the first "a-2"
-        return mine[max(mine)] if mine else None
+        found = numbered_folders(root, name, 'config.json', 'run_name')
+        return cls(found[max(found)][0]) if found else None
 
     @property
     def config(self)->dict: # as `create` was given it
         "All that determines the run."
-        return {k: v for k, v in self._read().items() if k != 'run_name'}
-    def _read(self):
-        try: return json.loads((self.folder/'config.json').read_text(encoding='utf-8'))
-        except ValueError as e: raise ValueError(f"{self.folder/'config.json'} is damaged ({e}): remove the folder, or start a new run by another name") from e
+        return {k: v for k, v in read_json(self.folder/'config.json').items() if k != 'run_name'}
     @property
     def finished(self)->bool:
         "Is there a result?"
@@ -171,7 +166,7 @@ class Run:
     def log(self)->list: # one entry a phase: {"phase": …, "rows": [...]}
         "What the epochs so far have reported."
         file = self.folder/'log.json'
-        return json.loads(file.read_text(encoding='utf-8')) if file.exists() else []
+        return read_json(file) if file.exists() else []
 
 # %% ../nbs/27_runs.ipynb #de3de842
 @patch

@@ -7,14 +7,14 @@ __all__ = ['DRAWS', 'SEARCHES', 'METRICS', 'expand_trials', 'named_search', 'app
            'unfinished_trials', 'run_trial', 'run_trials', 'flat_overrides', 'trials_table', 'summarise_trials']
 
 # %% ../nbs/28_search.ipynb #ba700b3e
-import itertools, json, os, re, time, traceback
+import itertools, os, re, time, traceback
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
-from .core import derive_seed, optional_import, unknown_name, write_json
+from .core import derive_seed, optional_import, read_json, unknown_name, write_json
 from .datasets import DatasetSettings
 from .learner import Callback
 from .networks import BlockSpec, LayerSpec, block_layer, format_layer, parse_layer
@@ -197,7 +197,7 @@ def unfinished_trials(
     folder:str|Path, # of the search
 )->list: # of trials
     "Those that have not come to an end, or ended with an error."
-    def done(file): return file.exists() and json.loads(file.read_text(encoding='utf-8'))['error'] is None
+    def done(file): return file.exists() and read_json(file)['error'] is None
     return [t for t in trials if not done(_result_file(folder, t))]
 
 def run_trial(
@@ -272,7 +272,7 @@ def run_trials(
         only = {} if gpu_id is None else {'CUDA_VISIBLE_DEVICES': str(gpu_id)}
         with _environment(**only), _ray(address) as tune: _tune(tune, train, missing, len(trials), folder, cpus, gpus, retries, quiet)
     lost = dict(metrics={}, error='its process died again and again', seconds=None)
-    return [json.loads(f.read_text(encoding='utf-8')) if (f := _result_file(folder, t)).exists() else dict(t, **lost) for t in trials]
+    return [read_json(f) if (f := _result_file(folder, t)).exists() else dict(t, **lost) for t in trials]
 
 def _tune(tune, train, trials, total, folder, cpus, gpus, retries, quiet):
     by_name = {t['name']: t for t in trials}
@@ -292,7 +292,7 @@ def _tune(tune, train, trials, total, folder, cpus, gpus, retries, quiet):
 def _progress_line(trial, folder, total):
     file, text = _result_file(folder, trial), ', '.join(f'{k} {_short(v)}' for k, v in flat_overrides(trial['overrides']).items())
     if not file.exists(): return f"{trial['name']} of {total} ({text}): its process died again and again"
-    r = json.loads(file.read_text(encoding='utf-8'))
+    r = read_json(file)
     said = r['error'] or ', '.join(f'{k} {_short(v)}' for k, v in r['metrics'].items() if v is not None and k != 'seconds')
     return f"{trial['name']} of {total} ({text}): {said}; {r['seconds']:.1f} s"
 

@@ -288,6 +288,34 @@ class _Collect(Callback):
         self.out[self.at:self.at + len(preds)] = preds
         self.at += len(preds)
 
+# %% ../nbs/25_training.ipynb #7c21ce21
+def _free(device): return torch.cuda.mem_get_info(device)[0] if device.type == 'cuda' else free_memory() // process_count()
+
+def _mapped(shape, dtype, size, folder): # a tensor in a file that is gone when the tensor is; its place on the disk is taken now
+    handle, name = tempfile.mkstemp(dir=folder, prefix='features-', suffix='.tmp')
+    try:
+        free = shutil.disk_usage(os.path.dirname(name)).free
+        if size > free: raise OSError(f'features of {size/2**30:.2f} GiB do not fit in memory, nor in {os.path.dirname(name)}, where {free/2**30:.2f} GiB are free: make room, or name another folder')
+        if hasattr(os, 'posix_fallocate'): os.posix_fallocate(handle, 0, size)
+        return torch.from_file(name, shared=True, size=shape[0] * shape[1], dtype=dtype).view(shape)
+    finally:
+        os.close(handle)
+        try: os.unlink(name)  # the map keeps the content until the tensor is gone, however the process ends
+        except OSError: pass  # Windows removes no file that is in use
+
+# %% ../nbs/25_training.ipynb #8ca6c70f
+def _anywhere(flag): # is it true in any process?
+    if process_count() == 1: return bool(flag)
+    flag = torch.tensor(float(flag), device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag)
+
+def _share(rows, source, device): # with all processes, some rows at a time; through the GPU where the processes are joined by it
+    for part in rows.split(max(1, 2**26 // max(1, rows[:1].nbytes))):
+        sent = part.to(device) if dist.get_backend() == 'nccl' else part
+        dist.broadcast(sent.view(torch.uint8), source)
+        if sent is not part: part.copy_(sent)
+
 # %% ../nbs/25_training.ipynb #06eb2cc8
 def compute_features(
     body:torch.nn.Module, # what puts out the features
@@ -318,32 +346,6 @@ def compute_features(
     if n > 1:
         for i in range(n): _share(collect.out[cuts[i]:cuts[i + 1]], i, on)
     return collect.out
-
-def _mapped(shape, dtype, size, folder): # a tensor in a file that is gone when the tensor is; its place on the disk is taken now
-    handle, name = tempfile.mkstemp(dir=folder, prefix='features-', suffix='.tmp')
-    try:
-        free = shutil.disk_usage(os.path.dirname(name)).free
-        if size > free: raise OSError(f'features of {size/2**30:.2f} GiB do not fit in memory, nor in {os.path.dirname(name)}, where {free/2**30:.2f} GiB are free: make room, or name another folder')
-        if hasattr(os, 'posix_fallocate'): os.posix_fallocate(handle, 0, size)
-        return torch.from_file(name, shared=True, size=shape[0] * shape[1], dtype=dtype).view(shape)
-    finally:
-        os.close(handle)
-        try: os.unlink(name)  # the map keeps the content until the tensor is gone, however the process ends
-        except OSError: pass  # Windows removes no file that is in use
-
-def _share(rows, source, device): # with all processes, some rows at a time; through the GPU where the processes are joined by it
-    for part in rows.split(max(1, 2**26 // max(1, rows[:1].nbytes))):
-        sent = part.to(device) if dist.get_backend() == 'nccl' else part
-        dist.broadcast(sent.view(torch.uint8), source)
-        if sent is not part: part.copy_(sent)
-
-def _anywhere(flag): # is it true in any process?
-    if process_count() == 1: return bool(flag)
-    flag = torch.tensor(float(flag), device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
-    dist.all_reduce(flag, dist.ReduceOp.MAX)
-    return bool(flag)
-
-def _free(device): return torch.cuda.mem_get_info(device)[0] if device.type == 'cuda' else free_memory() // process_count()
 
 # %% ../nbs/25_training.ipynb #bf3ca3f5
 class FeatureLoader:

@@ -66,8 +66,8 @@ def test_two_processes_learn_what_one_does(mode):
     for name, value in alone.items():
         assert torch.equal(one[name], two[name]), f'{name} differs between the two processes'
         error = (one[name].double() - value.double()).norm() / value.double().norm().clamp_min(1e-12)
-        # Adam divides small gradients by their size; a batch of one image counts once in each process
-        assert error < (1e-2 if name.startswith('blocks.2') else .05 if name.startswith(('wins', 'loss')) else 1e-4), f'{name} differs by {error}'
+        twice = mode == 'successive' and name.startswith(('wins', 'loss'))  # the last batch of one image is counted in both processes
+        assert error < (.05 if twice else 1e-4), f'{name} differs by {error}'
     fresh = build_network(plan_network(BLOCKS, dataset_settings('MNIST5k')), seed=0)
     assert not torch.allclose(alone['blocks.1.layer.weight'], fresh.state_dict()['blocks.1.layer.weight'])
 
