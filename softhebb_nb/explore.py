@@ -30,8 +30,8 @@ from .evaluation import WinnersCB
 from .hooks import Hook
 from .layers import HebbLayer
 from .learner import Callback, CancelFit
-from .plots import COLOURS, NEGATIVE, POSITIVE, picture_grid, plot_curve, plot_hinton, plot_history, plot_radius, plot_receptive_fields
-from .runs import CheckpointCB, load_tensors, save_tensors
+from .plots import COLOURS, NEGATIVE, POSITIVE, plot_curve, plot_hinton, plot_history, plot_radius, plot_receptive_fields
+from .runs import CheckpointCB, load_tensors, picture_grid, save_tensors, show_grid
 
 # %% ../nbs/32_explore.ipynb #f190aabc
 _drawing = threading.RLock()  # one picture at a time, whichever thread draws
@@ -261,10 +261,7 @@ class KernelBrowser(Explorer):
 def _titled(ax, title, **kwargs): ax.set_title(title, fontsize=8, **kwargs); return ax
 
 def _picture(ax, grid, title, **kwargs): # of `picture_grid`: one channel, or three from 0 to 1
-    if grid.shape[2] == 3: grid = np.nan_to_num(grid, nan=1.).clip(0, 1)
-    ax.imshow(grid if grid.shape[2] == 3 else grid[..., 0], interpolation='nearest', **kwargs)
-    ax.set_xticks([]); ax.set_yticks([])
-    return _titled(ax, title)
+    return _titled(show_grid(grid, ax, **kwargs), title)
 
 def _message(ax, text): ax.axis('off'); ax.text(.5, .5, text, ha='center', va='center', fontsize=8, color='grey')
 

@@ -5,15 +5,11 @@ import numpy as np
 import torch
 from matplotlib.animation import FuncAnimation
 from .capture import Activations, ReceptiveField, WeightDeltas
-__all__ = ['POSITIVE', 'NEGATIVE', 'QUADRANTS', 'COLOURS', 'picture_grid', 'plot_patches', 'plot_receptive_fields', 'plot_hinton', 'animate_hinton', 'plot_layers', 'kernel_quadrants', 'plot_change_activity', 'plot_activation_maps', 'plot_overlay', 'plot_competition', 'plot_history', 'plot_curve', 'plot_radius', 'embed_features', 'plot_features']
+__all__ = ['POSITIVE', 'NEGATIVE', 'QUADRANTS', 'COLOURS', 'plot_patches', 'plot_receptive_fields', 'plot_hinton', 'animate_hinton', 'plot_layers', 'kernel_quadrants', 'plot_change_activity', 'plot_activation_maps', 'plot_overlay', 'plot_competition', 'plot_history', 'plot_curve', 'plot_radius', 'embed_features', 'plot_features']
 
 def _axes(ax, size) -> Any: ...
 
 def _bare(ax, title=...) -> Any: ...
-
-def picture_grid(pictures: torch.Tensor, columns: int = ...) -> np.ndarray: ...
-
-def _show_grid(grid, ax, **kwargs) -> Any: ...
 
 def plot_patches(acts: Activations, layer: str, images, kernels=..., ax=...) -> Any: ...
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['save_tensors', 'load_tensors', 'load_weights', 'save_block', 'load_block', 'read_reference', 'Run',
-           'OptimizerStateCB', 'CheckpointCB', 'versions', 'plot_kernels', 'plot_log']
+           'OptimizerStateCB', 'CheckpointCB', 'versions', 'picture_grid', 'show_grid', 'plot_kernels', 'plot_log']
 
 # %% ../nbs/27_runs.ipynb #6a4e3f07
 import json, pickle, platform, time
@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import nn
@@ -251,6 +252,38 @@ def versions()->dict: # name -> version
                 threads=torch.get_num_threads(), gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None)
 
 # %% ../nbs/27_runs.ipynb #a3cc311f
+def picture_grid(
+    pictures:torch.Tensor, # (n, channels, height, width)
+    columns:int=16,        # pictures a row
+)->np.ndarray: # (rows, columns, channels) with 1 or 3 channels; NaN between the pictures
+    "Pictures side by side; `ValueError` for other than 1 or 3 channels."
+    n, c, h, w = pictures.shape
+    if c not in (1, 3): raise ValueError(f'pictures have 1 or 3 channels, and these have {c}')
+    rows = -(-n // columns)
+    grid = np.full((rows*(h + 1) - 1, min(n, columns)*(w + 1) - 1, c), np.nan, np.float32)
+    for i, picture in enumerate(pictures.detach().cpu().float().numpy()):
+        top, left = i // columns * (h + 1), i % columns * (w + 1)
+        grid[top:top + h, left:left + w] = picture.transpose(1, 2, 0)
+    return grid
+
+def show_grid(
+    grid:np.ndarray, # from `picture_grid`; colours from 0 to 1
+    ax=None,         # matplotlib axes; None: new ones
+    title:str=None,  # over it
+    **kwargs,        # of `imshow`: cmap, vmin, vmax, …
+): # the axes
+    "Draw pictures that lie side by side; what is between them is see-through."
+    if ax is None:
+        import matplotlib.pyplot as plt
+        ax = plt.subplots(figsize=(6.5, .3 + 6.5*grid.shape[0]/grid.shape[1]), layout='constrained')[1]
+    if grid.shape[2] == 3: grid = np.concatenate([np.nan_to_num(grid, nan=1.).clip(0, 1), np.isfinite(grid[..., :1])], 2)
+    ax.imshow(grid if grid.shape[2] == 4 else grid[..., 0], interpolation='nearest', **kwargs)
+    ax.set_xticks([]); ax.set_yticks([])
+    for spine in ax.spines.values(): spine.set_visible(False)
+    if title: ax.set_title(title, fontsize=9)
+    return ax
+
+# %% ../nbs/27_runs.ipynb #d6c43f70
 def plot_kernels(
     weight:torch.Tensor, # (kernels, channels, k, k), or (neurons, inputs) with a square number of inputs
     ax=None,             # matplotlib axes; None: new ones
@@ -258,23 +291,15 @@ def plot_kernels(
     columns:int=16,      # kernels a row
 ):
     "Kernels of a first layer: in colour for three channels, else red for positive and blue for negative weights."
-    import matplotlib.pyplot as plt
     weight = weight.detach().cpu().float()[:n]
     if weight.dim() == 2: weight = weight.view(len(weight), 1, *[round(weight.shape[1]**.5)]*2)
-    k, rows = weight.shape[-1], -(-len(weight) // columns)
     colour = weight.shape[1] == 3
-    grid = torch.full((3 if colour else 1, rows*(k + 1) + 1, columns*(k + 1) + 1), 1. if colour else float('nan'))
-    for i, w in enumerate(weight):
-        w = .5 + w/(2*w.abs().max() + 1e-12) if colour else w.mean(0, keepdim=True)/(w.mean(0).abs().max() + 1e-12)
-        r, c = (i // columns)*(k + 1) + 1, (i % columns)*(k + 1) + 1
-        grid[:, r:r + k, c:c + k] = w
-    if ax is None: _, ax = plt.subplots(figsize=(6.5, .3 + 6.5*rows/columns))
-    ax.imshow((grid.permute(1, 2, 0) if colour else grid[0]).numpy(), cmap='RdBu_r', vmin=-1, vmax=1, interpolation='nearest')
-    ax.set_xticks([]); ax.set_yticks([])
-    for spine in ax.spines.values(): spine.set_visible(False)
-    ax.set_title(f'{len(weight)} kernels, each scaled to its largest weight' + ('' if colour else ' (red +, blue −)'), fontsize=9)
-    return ax
+    if not colour: weight = weight.mean(1, keepdim=True)
+    weight = weight / (weight.abs().amax((1, 2, 3), keepdim=True) + 1e-12)
+    title = f'{len(weight)} kernels, each scaled to its largest weight' + ('' if colour else ' (red +, blue −)')
+    return show_grid(picture_grid((weight + 1)/2 if colour else weight, columns), ax, title, cmap='RdBu_r', vmin=-1, vmax=1)
 
+# %% ../nbs/27_runs.ipynb #40dd7e83
 def plot_log(
     log:list,  # of a run
     axs=None,  # two matplotlib axes; None: new ones

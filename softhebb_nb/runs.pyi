@@ -1,12 +1,13 @@
 # Made from the module of this name by tests/make_stubs.py
 from typing import Any
 from pathlib import Path
+import numpy as np
 import torch
 from torch import nn
 from .datasets import DatasetSettings
 from .learner import Callback
 from .networks import Network
-__all__ = ['save_tensors', 'load_tensors', 'load_weights', 'save_block', 'load_block', 'read_reference', 'Run', 'OptimizerStateCB', 'CheckpointCB', 'versions', 'plot_kernels', 'plot_log']
+__all__ = ['save_tensors', 'load_tensors', 'load_weights', 'save_block', 'load_block', 'read_reference', 'Run', 'OptimizerStateCB', 'CheckpointCB', 'versions', 'picture_grid', 'show_grid', 'plot_kernels', 'plot_log']
 
 def save_tensors(path: str | Path, tensors: dict, metadata: dict | None = ...) -> Any: ...
 
@@ -63,6 +64,10 @@ class CheckpointCB(Callback):
     def after_epoch(self) -> Any: ...
 
 def versions() -> dict: ...
+
+def picture_grid(pictures: torch.Tensor, columns: int = ...) -> np.ndarray: ...
+
+def show_grid(grid: np.ndarray, ax=..., title: str | None = ..., **kwargs) -> Any: ...
 
 def plot_kernels(weight: torch.Tensor, ax=..., n: int = ..., columns: int = ...) -> Any: ...
 
