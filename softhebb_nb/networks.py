@@ -147,10 +147,15 @@ class UnitNorm(nn.Module):
 
 class AttentionDropout(nn.Dropout):
     "Set values to 0 with the probability p·(1 - spread/largest spread), for the spread of their position over the channels: dull places go first."
+    share = None # of several processes: as for `Dropout`
     def forward(self, x): # (n, channels, height, width)
         if not self.training or not self.p: return x
         spread = x.std(1, keepdim=True)
-        return x * (torch.rand_like(x) >= self.p * (1 - spread / spread.max()))
+        largest = spread.max().clamp_min(1e-30)
+        if self.share is not None: torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+        (whole, rows), self.share = self.share or (len(x), slice(None)), None
+        drawn = torch.rand(whole, *x.shape[1:], dtype=x.dtype, device=x.device)[rows]
+        return x * (drawn >= self.p * (1 - spread/largest))
 
 class Dropout(nn.Dropout):
     "nn.Dropout, on the processor several times faster: it draws 1, 8 or 16 random bits a value instead of a float."
@@ -267,6 +272,7 @@ def plan_network(
         except ValueError as e: raise ValueError(f'{where}: {e}') from None
         size = shape if 'flatten' not in spec.operation else (int(torch.Size(shape).numel()),)
         if spec.arch == 'MLP' and len(size) != 1: raise ValueError(f"{where}: a fully connected layer on images of {shape} needs the operation 'flatten'")
+        if spec.att_dropout and shape[0] == 1: raise ValueError(f'{where}: attention dropout looks at the spread over channels, and there is only one')
         if spec.arch == 'CNN' and len(size) != 3: raise ValueError(f'{where}: a convolution cannot follow a fully connected layer')
         if 'batchnorm1d' in spec.operation and len(size) != 1: raise ValueError(f'{where}: batchnorm1d is for flat features; for images of {size} use batchnorm2d')
         if spec.arch == 'MLP' and spec.pool is not None: raise ValueError(f'{where}: the pool {spec.pool!r} needs images, and a fully connected layer puts out none')

@@ -23,7 +23,7 @@ from .core import derive_seed, free_memory, get_device, keep_memory, private_ran
 from .datasets import DatasetSettings, DeviceLoader, Images, make_loaders
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner, MetricsCB, ProgressCB, TrainCB, accuracy, model_device
-from .networks import Dropout, Network
+from .networks import AttentionDropout, Dropout, Network
 from .schedule import ParamScheduler, halving_schedule
 
 # %% ../nbs/25_training.ipynb #51643122
@@ -225,7 +225,7 @@ class DataParallelCB(Callback):
         model = self.learn.model
         for t in model.state_dict().values(): dist.broadcast(t, 0)
         self.layers, self.norms = ([m for m in model.modules() if isinstance(m, kind)] for kind in (HebbLayer, _BatchNorm))
-        self.dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
+        self.dropouts = [m for m in model.modules() if isinstance(m, (Dropout, AttentionDropout))]
         for layer in self.layers: layer.process_group = dist.group.WORLD; layer.renew_lr()
         for norm in self.norms: norm.forward = partial(_shared_norm, norm, self)
 

@@ -1,6 +1,7 @@
 """Two processes that share every batch learn what one process learns from the whole batch."""
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from softhebb_nb.networks import BlockSpec, build_network, plan_network
 from softhebb_nb.training import compute_features, join_processes, plan_phases, process_count, run_phase
 
 BLOCKS = [BlockSpec('softkrotov-c12-k3-p1-t2-lr0.05', 'CNN', 'batchnorm2d', 'triangle_0.7', 'max_2_2_0'),
-          BlockSpec('soft-c16-k3-p1-t2-lr0.05-b1', 'CNN', 'batchnorm2d', 'triangle_0.7', 'max_2_2_0'),
+          BlockSpec('soft-c16-k3-p1-t2-lr0.05-b1', 'CNN', 'batchnorm2d', 'triangle_0.7', 'max_2_2_0', att_dropout=.2),
           BlockSpec('BP-c10', 'MLP', 'flatten', dropout=.4)]
 
 
@@ -32,6 +33,14 @@ def images(n=45):
 
 
 def one(learn, layer, u, y): return torch.tensor(1.)
+
+
+def free_port():
+    "A port that nobody uses, below those that the system hands out to whoever connects: none of them is taken before it is used."
+    while True:
+        port = 20000 + secrets.randbelow(10000)
+        with socket.socket() as s:
+            if s.connect_ex(('127.0.0.1', port)): return port
 
 
 def train(mode):
@@ -58,7 +67,7 @@ def worker(rank, port, folder, mode):
 @pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason='this PyTorch has no gloo')
 @pytest.mark.parametrize('mode', ['successive', 'simultaneous', 'traced'])
 def test_two_processes_learn_what_one_does(mode):
-    with socket.socket() as s: s.bind(('127.0.0.1', 0)); port = s.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         mp.start_processes(worker, (port, folder, mode), nprocs=2, start_method='spawn')
         one, two = (torch.load(Path(folder)/f'{rank}.pt', weights_only=True) for rank in range(2))
@@ -79,11 +88,8 @@ def test_two_killed_processes_go_on_together(tmp_path):
            'import sys; from softhebb_nb.cli import train_main; sys.exit(train_main())', '--preset', '3SoftHebbCnnMNIST', '--dataset', 'MNIST5k_quick', '--quiet', '--gpu-id', '-1']
     env = dict(os.environ, OMP_NUM_THREADS='1')
 
-    def port():
-        with socket.socket() as s: s.bind(('127.0.0.1', 0)); return str(s.getsockname()[1])
-
     def launch(*args):
-        return subprocess.Popen([*run[:5], '--master-port', port(), *run[5:], *map(str, args)], env=env, start_new_session=True,
+        return subprocess.Popen([*run[:5], '--master-port', str(free_port()), *run[5:], *map(str, args)], env=env, start_new_session=True,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     whole = launch('--runs-dir', tmp_path/'whole')
     assert whole.wait(240) == 0, whole.stderr.read()
