@@ -42,7 +42,7 @@ def compete_rows(
     "Post-synaptic activity after competition among the columns of each row (Krotov and Hopfield, 2019; Moraitis et al., 2022; Journé et al., 2023, section 3); `ValueError` for an unknown rule or mode, or a rank that no neuron has."
     if rule not in RULES: raise unknown_name('rule', rule, RULES)
     ranked = check_rank(rule, u.shape[1], ranking_param, krotov_mode)
-    winner = u.max(1).indices[:, None]
+    winner = _winner(u)[:, None]
     if rule.startswith('hard'): y = torch.zeros_like(u).scatter_(1, winner, 1.)
     else:
         y = torch.softmax(u if t_invert == 1 else u * t_invert, 1)
@@ -55,6 +55,10 @@ def compete_rows(
         share = y.gather(1, rank) * -delta if rule == 'softkrotov' and krotov_mode == 1 else torch.full_like(rank, -delta, dtype=u.dtype)
         y.scatter_(1, rank, share)
     return y, winner.squeeze(1)
+
+def _winner(u): # in each row; NumPy's search uses the processor's vectors, one row after the other, and PyTorch's uses all threads
+    vectors = u.device.type == 'cpu' and u.dtype in (torch.float32, torch.float64) and u.shape[1] >= 32 * torch.get_num_threads()
+    return torch.from_numpy(u.detach().numpy().argmax(1)) if vectors else u.max(1).indices
 
 # %% ../nbs/21_competition.ipynb #d1b7e1b5
 def share_entropy(

@@ -67,6 +67,7 @@ class UnitNorm(nn.Module):
     def forward(self, x) -> Any: ...
 
 class AttentionDropout(nn.Dropout):
+    share: Any
     def forward(self, x) -> Any: ...
 
 class Dropout(nn.Dropout):

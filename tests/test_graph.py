@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from softhebb_nb import layers as layers_module
+from softhebb_nb import competition, layers as layers_module
 from softhebb_nb.datasets import dataset_settings
 from softhebb_nb.layers import HebbLinear
 from softhebb_nb.learner import DataLoaders, Learner
@@ -67,6 +67,7 @@ def recorded():
         replace(torch.cuda, 'CUDAGraph', Recording)
         replace(torch.cuda, 'graph', lambda graph: graph)
         replace(Tiles, 'fit', staticmethod(lambda *args: False))
+        replace(competition, '_winner', lambda u: u.max(1).indices)
         replace(layers_module, 'math', types.SimpleNamespace(**{**vars(math), 'isfinite': lambda value: True}))
         yield
 
