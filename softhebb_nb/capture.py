@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CURVES', 'INTERVAL_UNITS', 'STREAMS', 'KernelStats', 'kernel_layers', 'measure_change', 'split_change',
-           'competition_entropy', 'WeightDeltas', 'ReceptiveField', 'receptive_field', 'TopImages', 'Activations',
-           'SemanticDictionary']
+           'competition_entropy', 'images_in', 'WeightDeltas', 'ReceptiveField', 'receptive_field', 'TopImages',
+           'Activations', 'SemanticDictionary']
 
 # %% ../nbs/30_capture.ipynb #bd08b57d
 import json, math, tempfile
@@ -177,6 +177,14 @@ class _Curve:
 
 CURVES = ('change', 'radius', 'radius_low', 'radius_high', 'converged', 'dead', 'entropy', 'hebbian', 'anti_hebbian', 'decay')
 
+# %% ../nbs/30_capture.ipynb #b2e477e9
+def images_in(
+    batch, # tensor, or a list or dictionary of tensors
+)->int:
+    "How many images a batch holds."
+    if isinstance(batch, torch.Tensor): return len(batch)
+    return len(next(iter(batch.values() if isinstance(batch, dict) else batch)))
+
 # %% ../nbs/30_capture.ipynb #49422070
 INTERVAL_UNITS = ('batch', 'images', 'epoch', 'task')
 STREAMS = ('path', 'net', 'signed', 'std', 'variance', 'radius', 'wins', 'hebbian', 'anti_hebbian', 'decay')
@@ -280,8 +288,7 @@ def step(self:WeightDeltas): # before the layers are updated: their learning rat
 
 @patch
 def after_step(self:WeightDeltas):
-    xb = self.learn.xb
-    n = len(xb) if isinstance(xb, torch.Tensor) else len(next(iter(xb.values() if isinstance(xb, dict) else xb)))
+    n = images_in(self.learn.xb)
     self._steps, self.images, self._unsampled = self._steps + 1, self.images + n, self._unsampled + n
     self._touched.update(self._active)
     self._trained = True
@@ -570,7 +577,7 @@ class Activations(Callback):
 def _see(self:Activations, hook, module, inputs, output):
     u, name = output.detach(), hook.name
     kernels = len(self.layers[name].weight)
-    maps = u.movedim(-1, 1) if u.dim() == 3 and u.shape[1] != kernels else u  # sequences have their kernels last
+    maps = u.movedim(-1, 1) if u.dim() > 2 and (isinstance(self.layers[name], nn.Linear) or u.shape[1] != kernels) else u  # sequences have their kernels last
     if maps.dim() < 2 or maps.shape[1] != kernels: raise ValueError(f'{name!r} has {kernels} kernels and gives out {tuple(u.shape)}: no dimension for them')
     flat = maps.reshape(*maps.shape[:2], -1)
     first = self.stats.n.get(name, 0)

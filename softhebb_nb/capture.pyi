@@ -9,7 +9,7 @@ from torch import nn
 from .datasets import Images
 from .layers import HebbLayer
 from .learner import Callback
-__all__ = ['CURVES', 'INTERVAL_UNITS', 'STREAMS', 'KernelStats', 'kernel_layers', 'measure_change', 'split_change', 'competition_entropy', 'WeightDeltas', 'ReceptiveField', 'receptive_field', 'TopImages', 'Activations', 'SemanticDictionary']
+__all__ = ['CURVES', 'INTERVAL_UNITS', 'STREAMS', 'KernelStats', 'kernel_layers', 'measure_change', 'split_change', 'competition_entropy', 'images_in', 'WeightDeltas', 'ReceptiveField', 'receptive_field', 'TopImages', 'Activations', 'SemanticDictionary']
 
 class KernelStats:
     n: Any
@@ -49,6 +49,8 @@ class _Curve:
     def _mean(self) -> Any: ...
     def table(self) -> Any: ...
 CURVES: tuple
+
+def images_in(batch) -> int: ...
 INTERVAL_UNITS: tuple
 STREAMS: tuple
 

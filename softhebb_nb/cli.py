@@ -10,6 +10,7 @@ __all__ = ['SWITCH', 'DEMO', 'CommandParser', 'one_of', 'train_parser', 'make_pl
 
 # %% ../nbs/29_cli.ipynb #959d4b51
 import argparse, errno, json, os, shutil, sys, time
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -147,6 +148,7 @@ def make_plan(
     blocks = plan_network(specs, replace(sup, out_channels=len(sup.training_class)) if sup.training_class else sup)
     phases = plan_phases(blocks, unsup, sup, args.training_mode, args.training_blocks)
     plan = dict(args=args, unsup=unsup, sup=sup, specs=specs, blocks=blocks, phases=phases)
+    if getattr(args, 'compare', None) and not blocks[-1].layer.supervised: raise ValueError('--compare trains the same classifier on other features, and the last block of this network is no classifier')
     sizes = [(s.channels, s.height, s.width) for s in (unsup, sup)]
     if _needs_unsup(plan) and sizes[0] != sizes[1]:
         raise ValueError(f'--dataset-unsup {unsup.key} has images of {sizes[0]} and --dataset-sup {sup.key} of {sizes[1]}: a network takes images of one size')
@@ -161,7 +163,7 @@ def load_plan_data(
     "The images of a plan; read once if both phases learn from the same."
     args, unsup, sup = plan['args'], plan['unsup'], plan['sup']
     validation = {k: args.validation if v is None else v for k, v in (('unsup', args.validation_unsup), ('sup', args.validation_sup))}
-    def what(s): return s.name, s.split, s.training_class, s.training_sample, s.seed, s.width, s.height, s.zca_whitened, s.stream
+    def what(s): return s.name, s.split, s.training_class, s.training_sample, s.seed, s.width, s.height, s.zca_whitened, s.stream, s.num_workers, s.validation_split
     sup_data = load_data(sup, validation['sup'], args.data_dir)
     _check_use(plan, *sup_data)
     same = not _needs_unsup(plan) or (what(unsup) == what(sup) and validation['unsup'] == validation['sup'])
@@ -174,6 +176,7 @@ def _check_use(plan, train, test): # whether the labelled images fit what will b
     if taught and last.supervised and len(train.classes) > last.out_channels:
         raise ValueError(f"--dataset-sup {plan['sup'].key} has {len(train.classes)} classes, and its settings say out_channels={last.out_channels}")
     knn = getattr(args, 'knn', 0)
+    if knn and any((part.y < 0).any() for part in (train, test)): raise ValueError(f'--knn {knn}: {train.name} has images without labels')
     if knn < 0 or knn > len(train): raise ValueError(f'--knn {knn}: there are {len(train)} training images')
 
 def plan_summary(
@@ -182,7 +185,7 @@ def plan_summary(
     "The plan as `--dry-run` prints it."
     return dict(preset=plan['args'].preset, blocks=[b.summary() for b in plan['blocks']], phases=[p.summary() for p in plan['phases']],
                 dataset_unsup=plan['unsup'].key, dataset_sup=plan['sup'].key, training_mode=plan['args'].training_mode, seed=plan['args'].seed,
-                validation=plan['args'].validation, settings_unsup=asdict(plan['unsup']), settings_sup=asdict(plan['sup']))
+                validation=plan['args'].validation, **{k: getattr(plan['args'], k, None) for k in ('validation_unsup', 'validation_sup')}, settings_unsup=asdict(plan['unsup']), settings_sup=asdict(plan['sup']))
 
 # %% ../nbs/29_cli.ipynb #86f09475
 def train_network(
@@ -203,8 +206,10 @@ def train_network(
     bar = partial(ProgressCB, lines=not quiet, disable=True if quiet else None)
     hebbian = {i: layer for i, layer in net.hebbian_layers().items() if not layer.supervised}
     for number, phase in enumerate(phases):
-        if number < status['phase'] or (number == status['phase'] and status['epoch'] >= phase.epochs): continue
         settings, train, test = data['unsup' if phase.mode == 'unsupervised' else 'sup']
+        if number < status['phase'] or (number == status['phase'] and status['epoch'] >= phase.epochs):
+            if len(done) <= number: done.append(_done(phase, status['seconds'], train))  # its last checkpoint was written just before
+            continue
         resumed = number == status['phase']
         start_epoch, before = (status['epoch'], status['seconds']) if resumed else (0, 0.)
         phase_cbs, feature_cbs = list(cbs), ()
@@ -219,13 +224,15 @@ def train_network(
                   feature_cbs=feature_cbs, folder=run and run.folder, verbose=not quiet)
         if run is None: log.append({'phase': phase.summary(), 'rows': learn.history})
         seconds = before + time.time() - start
-        done.append(dict(phase.summary(), seconds=round(seconds, 2), images_per_second=round(phase.epochs*len(train)/max(seconds, 1e-9), 1)))
+        done.append(_done(phase, seconds, train))
     net.eval()
     return dict(log=log, phases=done, **_neuron_readings(net, hebbian, votes, data['sup']))
 
+def _done(phase, seconds, train): return dict(phase.summary(), seconds=round(seconds, 2), images_per_second=round(phase.epochs*len(train)/max(seconds, 1e-9), 1))
+
 def _neuron_readings(net, hebbian, votes, sup):
-    "What the wins of the last Hebbian layer tell about the class."
-    if not hebbian: return dict(neuron_labels=None, neuron_evidence=None)
+    "What the wins of the last Hebbian layer tell about the class; nothing, where images have no labels."
+    if not hebbian or any((part.y < 0).any() for part in sup[1:]): return dict(neuron_labels=None, neuron_evidence=None)
     if votes is not None and votes.predicted: return dict(neuron_labels=vote_accuracy(votes, sup[2]), neuron_evidence=vote_accuracy(votes, sup[2], 'evidence'))
     last = max(hebbian)
     read = neuron_label_accuracy(net.part(0, last + 1), hebbian[last], *sup[1:])
@@ -238,18 +245,21 @@ def _open_run(args, plan, config, net):
     last = Run.latest(args.runs_dir, name) if args.resume else None
     weights = getattr(args, 'weights', None) or (last and (last.folder, args.resume))
     if args.resume and weights is None and not hasattr(args, 'weights'): print(f'nothing to resume: no run {name!r} in {args.runs_dir}; starting anew', file=sys.stderr)
-    if args.save and last is not None and args.resume == 'all' and not last.finished:
-        differ = [k for k in config if last.config.get(k) != json.loads(json.dumps(config[k]))]
-        if differ: raise ValueError(f"{last.folder} was started with {differ[0]} = {last.config.get(differ[0])!r} and not {config[differ[0]]!r}: "
+    if args.save and last is not None and not last.finished and args.resume in ('all', last.config.get('resume')):
+        begun = last.config
+        start, config = begun.pop('start', None), dict(config, resume=begun.get('resume'))
+        differ = [k for k in {**begun, **config} if begun.get(k) != json.loads(json.dumps(config.get(k)))]
+        if differ: raise ValueError(f"{last.folder} was started with {differ[0]} = {begun.get(differ[0])!r} and not {config.get(differ[0])!r}: "
                                     'resume with the flags it was started with, or start a new run by another --model-name')
         found = last.load(net)
-        if not found: _load_blocks(net, args)
+        if not found: _first_weights(net, start, args)
         return (last, *(found or (None, None)))
-    if weights: _start_from(net, *weights)
-    _load_blocks(net, args)
-    return Run.create(args.runs_dir, name, config) if args.save else None, None, None
+    start = [str(Path(weights[0]).resolve()), weights[1]] if weights else None
+    _first_weights(net, start, args)
+    return Run.create(args.runs_dir, name, dict(config, start=start)) if args.save else None, None, None
 
-def _load_blocks(net, args):
+def _first_weights(net, start, args): # those that training begins with
+    if start: _start_from(net, *start)
     for number, file in getattr(args, 'load_block', None) or (): load_block(file, net, number)
 
 def _start_from(net, folder, what):
@@ -287,10 +297,11 @@ def train_plan(
     run, status, state = _open_run(args, plan, _config(plan), net) if first else (None, None, None)
     if process_count() > 1: run, status, state = _follow(run, status, state, net)
     if run is not None and not quiet: print(f'run folder {run.folder}', flush=True)
-    trained = train_network(net, plan['phases'], data, run, status, state, device, quiet, cbs=cbs)
-    result = dict(_final(trained, net, data, args), **_speed(trained, precision, device, plan, args))
-    if args.compare: result['comparison'] = compare_with_controls(plan, data, result, device, quiet)
-    if run is not None: _save_result(run, net, result, trained['log'], args)
+    with run.held() if run is not None else nullcontext():
+        trained = train_network(net, plan['phases'], data, run, status, state, device, quiet, cbs=cbs)
+        result = dict(_final(trained, net, data, args), **_speed(trained, precision, device, plan, args))
+        if args.compare: result['comparison'] = compare_with_controls(plan, data, result, device, quiet)
+        if run is not None: _save_result(run, net, result, trained['log'], args)
     return result, run
 
 def train_command(
@@ -326,7 +337,7 @@ def _final(trained, net, data, args):
                  neuron_evidence_accuracy=trained['neuron_evidence'], knn_accuracy=None)
     if args.knn:
         _, train, test = data['sup']
-        body = net.part(0, len(net.blocks) - 1)
+        body = net.part(0, len(net.blocks) - net.plans[-1].layer.supervised)
         f, g = (compute_features(body, d) for d in (train, test))
         final['knn_accuracy'] = knn_accuracy(f, train.y, g, test.y, args.knn)
     final['layers'] = {f'block {i}': dict(zip(('convergence', 'radius_1'), layer.convergence())) for i, layer in net.hebbian_layers().items()}
@@ -361,7 +372,7 @@ def _print_result(result, run):
         print(f"{'neurons named by their wins, votes':34}{_percent(result['neuron_label_accuracy']):>14}")
         print(f"{'evidence of the same wins':34}{_percent(result['neuron_evidence_accuracy']):>14}")
     if result['knn_accuracy'] is not None: print(f"{'nearest neighbours':34}{_percent(result['knn_accuracy']):>14}")
-    if run is not None: print(f"\npictures: {run.folder/'kernels.png'}, {run.folder/'curves.png'}")
+    if run is not None: print('\npictures: ' + ', '.join(str(f) for f in (run.folder/'kernels.png', run.folder/'curves.png') if f.exists()))
     print(run.folder.resolve() if run is not None else 'nothing was saved', flush=True)
 
 # %% ../nbs/29_cli.ipynb #ff6da50f
@@ -396,7 +407,7 @@ def compare_with_controls(
 # %% ../nbs/29_cli.ipynb #98d72d9c
 def _main(name, command, parser, argv, resume): # the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C
     try: command(parser().parse_args(argv))
-    except (ValueError, OSError, ImportError) as e:
+    except (ValueError, OSError, ImportError, RuntimeError) as e:
         if os.environ.get('SOFTHEBB_DEBUG'): raise
         full = getattr(e, 'errno', None) in (errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', None))
         print(f'{name}: {e}' + (resume if full else ''), file=sys.stderr)
@@ -586,7 +597,7 @@ def post_hoc_command(
     plan = plan_post_hoc(args)
     learn, classify, _ = plan['phases']
     backprop = Phase('supervised', list(range(len(plan['twin']))), learn.epochs, learn.batch_size, classify.lr)
-    summary = dict(plan_summary(plan), backprop=dict(blocks=[b.summary() for b in plan['twin']], phase=backprop.summary()))
+    summary = dict(plan_summary(plan), precision=args.precision, backprop=dict(blocks=[b.summary() for b in plan['twin']], phase=backprop.summary()))
     if args.dry_run: print(json.dumps(summary, indent=1)); return summary
     device, data, seed = get_device(args.gpu_id), load_plan_data(plan), plan['args'].seed
     set_seed(seed)
@@ -602,7 +613,7 @@ def _trained_before(args, summary, net): # the weights of the finished run --mod
     run = Run.latest(args.runs_dir, args.model_name) if args.model_name else None
     if run is None: return None
     if not run.finished: raise ValueError(f'--model-name {args.model_name}: {run.folder} is not finished; resume it first')
-    differ = [k for k in ('blocks', 'settings_unsup', 'seed') if run.config.get(k) != json.loads(json.dumps(summary[k]))]
+    differ = [k for k in ('blocks', 'settings_unsup', 'seed', 'precision', 'validation', 'validation_unsup', 'validation_sup') if run.config.get(k) != json.loads(json.dumps(summary[k]))]
     if differ: raise ValueError(f'--model-name {args.model_name}: {run.folder} was trained with another {differ[0]}')
     weights = load_tensors(run.folder/'model.safetensors')[0]
     load_weights(net, weights, run.folder)   # as a check

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.modules.conv import _ConvNd
 
 from .cli import SWITCH, CommandParser, one_of
 from .core import derive_seed, get_device, private_random, unknown_name, write_json
@@ -90,11 +91,12 @@ class TaskSequence:
     ):
         self.tasks = list(tasks)
         if not self.tasks: raise ValueError('a stream needs at least one task')
-        self.shape = tuple(self.tasks[0].train.x.shape[1:])
+        self.shape, kind = tuple(self.tasks[0].train.x.shape[1:]), self.tasks[0].train.x.dtype
         for t, task in enumerate(self.tasks):
             for part in (task.train, task.test):
                 if tuple(part.x.shape[1:]) != self.shape:
                     raise ValueError(f'task {t + 1} has images of {tuple(part.x.shape[1:])} and task 1 of {self.shape}: use TaskSequence.from_datasets, or match_images')
+                if part.x.dtype != kind: raise ValueError(f'task {t + 1} has images of {part.x.dtype} and task 1 of {kind}: bring them to one kind, for example replace(data, x=data.x.float()/255) for bytes')
         keys = [[(task.train.name, name) for name in task.names] for task in self.tasks]
         number = {key: i for i, key in enumerate(dict.fromkeys(key for task in keys for key in task))}
         self.classes = [name for _, name in number]                                    # names by number
@@ -517,7 +519,7 @@ class ContinualLearner:
         self.strength = PENALTIES[strategy][1] if strategy in PENALTIES and strength is None else strength
         self.callbacks = list(callbacks(self.net) if callable(callbacks) else callbacks)
         if strategy in PENALTIES: self.callbacks.append(PENALTIES[strategy][0](self.strength))
-        self.norms = [m for m in self.body.modules() if isinstance(m, _Norm)]
+        self.norms, self.begun = [m for m in self.body.modules() if isinstance(m, _Norm)], False
         self._check()
 
 # %% ../nbs/33_continual.ipynb #ed4ef111
@@ -526,6 +528,8 @@ def _check(self:ContinualLearner):
     learned = [p for p in self.body.parameters() if p.requires_grad]
     if self.hebbian and learned and isinstance(self.body, Network):
         raise ValueError('this network has Hebbian blocks and, below the classifier, blocks that backprop trains: a continual learner takes one kind or the other')
+    lost = [name for name, m in self.body.named_modules() if isinstance(m, (nn.Linear, _ConvNd)) and m.weight.requires_grad]
+    if self.hebbian and lost: raise ValueError(f'{lost[0]!r} learns by backprop and stands beside Hebbian layers, where nothing trains it: take it out, or call requires_grad_(False) on it to keep it as it is')
     if not self.hebbian and not learned and self.strategy not in ('random', 'frozen'): raise ValueError("nothing in this network can learn: only strategy='random' is possible")
     if self.strategy in PENALTIES and self.hebbian: raise ValueError(f'strategy {self.strategy!r} holds weights by a term of the loss, and Hebbian layers have no loss: use it with a backprop network')
     if self.head == 'ncm' and not self.hebbian and self.strategy not in ('random',):
@@ -551,7 +555,13 @@ def _begin(self:ContinualLearner, tasks):
     self.memory = Reservoir(self.memory_size, derive_seed(self.seed, 'memory')) if self.strategy == 'replay' else None
     self._tests = [t.test for t in tasks]
     self._probes = [take_samples(t.train, self.probe_images, self.seed) for t in tasks] if self.probe_images else []
-    for cb in self.callbacks: cb.continual = self
+    own = set(self.net.modules())
+    for cb in self.callbacks:
+        if getattr(cb, 'continual', None) not in (None, self): raise ValueError(f'this {type(cb).__name__} has been in another learner and remembers its tasks: make a new one')
+        watched = getattr(cb, 'modules', None)
+        if isinstance(watched, dict) and watched and not own & set(watched.values()):
+            raise ValueError(f'this {type(cb).__name__} watches another network: a ContinualLearner copies its network, so give callbacks=lambda net: [{type(cb).__name__}(net)]')
+        cb.continual = self
 
 # %% ../nbs/33_continual.ipynb #837c51b0
 def _joined(parts, y=None, name='stream'): # several `Images` as one
@@ -804,21 +814,22 @@ def fit(self:ContinualLearner,
     reuse:bool=False,     # give back the result of the same run if it is there, instead of refusing?
 )->dict: # the result; see `accuracy_matrix` and `result_metrics`
     "Learn the tasks one after the other. A learner learns one stream; `RuntimeError` for a second stream, `FileExistsError` for a run that is finished, `ValueError` for `skip_1` without a second task."
-    if hasattr(self, 'result'): raise RuntimeError('this learner has learned a stream: make a new ContinualLearner from the network')
+    if self.begun: raise RuntimeError('this learner has learned a stream, or a part of one: make a new ContinualLearner from the network; with the same folder it goes on where this one stopped')
     if skip_1 is not None and self.strategy == 'joint': raise ValueError("skip_1 starts at task 2, and strategy 'joint' has no tasks one after the other")
     self._begin(tasks)
-    config = dict(self.settings(), skip_1=None if skip_1 is None else hashlib.sha256(Path(skip_1).read_bytes()).hexdigest())
+    config = json.loads(json.dumps(dict(self.settings(), skip_1=None if skip_1 is None else hashlib.sha256(Path(skip_1).read_bytes()).hexdigest())))  # as it is now
     result = dict(config=config, data=tasks.fingerprint() if folder is not None else None, code=code_version(), seed=self.seed)
     key, start, states = None, 0, None
     if folder is not None:
         key = _key(result)
         path, states = Path(folder)/f'{key}.json', Path(folder)/key
         if path.exists():
-            if reuse: self.result = read_result(path); return self.result
+            if reuse: self.begun, self.result = True, read_result(path); return self.result
             raise FileExistsError(f'{path}: this very run is finished. Read it by read_result, or change the configuration or the seed')
         states.mkdir(parents=True, exist_ok=True)
         last = max(states.glob('after-*.safetensors'), key=lambda p: int(p.stem[6:]), default=None)
         if last is not None: start = self._load_state(last)
+    self.begun = True
     with private_random(): self._stream(start, key, states, keep, skip_1)
     result.update(key=key, tasks=[dict(names=t.names, classes=t.classes, n=t.n, n_test=len(t.test), source=t.train.name, labels=l.tolist()) for t, l in zip(tasks, tasks.labels)],
                   rows=self.rows, baseline=self.baseline, images_seen=self.images_seen, seconds=round(self.seconds, 3), versions=versions())
@@ -838,8 +849,9 @@ def _stream(self:ContinualLearner, start, key, states, keep, skip_1):
             start = self._load_state(skip_1)
             if start != 1: raise ValueError(f'{skip_1} was made after task {start}: skip_1 needs one that was made after task 1')
         else:
-            trained = True
+            trained, self.baseline = True, self.evaluate()  # of the network as it was, as without skip_1
             self._load_model(skip_1)
+            self._cache = None
             self._norm_states[0] = [copy.deepcopy(norm.state_dict()) for norm in self.norms]
     if self.baseline is None: self.baseline = self.evaluate()
     for t in ([T - 1] if strategy == 'joint' else range(start, T)):
@@ -916,7 +928,7 @@ def bootstrap_ci(
     resamples:int=9999, # samples that are drawn from the values
     seed:int=0,       # of these draws
 )->tuple: # (low, high)
-    "Confidence interval of the mean, by the bootstrap (bias-corrected and accelerated; Efron 1987); `ValueError` for fewer than 2 values."
+    "Confidence interval of the mean, by the bootstrap (bias-corrected and accelerated; Efron 1987); of fewer than ten values it is too narrow; `ValueError` for fewer than 2 values."
     from scipy.stats import bootstrap
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) < 2: raise ValueError(f'an interval needs the values of at least 2 seeds, got the shape {values.shape}')

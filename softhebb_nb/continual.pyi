@@ -29,9 +29,9 @@ def _task(train, test, classes, samples, test_samples, seed) -> Any: ...
 
 class TaskSequence:
     tasks: Any
-    shape: Any
     classes: Any
     labels: Any
+    shape: Any
     _prints: Any
     def __init__(self, tasks) -> None: ...
     def union(self) -> Task: ...
@@ -148,7 +148,6 @@ class ContinualLearner:
     hebbian: Any
     strength: Any
     callbacks: Any
-    norms: Any
     head: Any
     batchnorm: Any
     strategy: Any
@@ -168,6 +167,8 @@ class ContinualLearner:
     quiet: Any
     body: Any
     dropout: Any
+    norms: Any
+    begun: Any
     whole: Any
     memory: Any
     _tests: Any

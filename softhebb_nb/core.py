@@ -207,7 +207,7 @@ def numbered_folders(
         match = numbers.fullmatch(folder.name)
         if not match or not (folder/file).exists(): continue
         content = read_json(folder/file)
-        if content.get(key, name) == name: found[int(match[1] or 1)] = folder, content
+        if isinstance(content, dict) and content.get(key, name) == name: found[int(match[1] or 1)] = folder, content
     return found
 
 # %% ../nbs/00_core.ipynb #4ec23a31

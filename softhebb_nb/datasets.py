@@ -46,12 +46,14 @@ class Images:
         "Shape of one image."
         return tuple(self.x.shape[1:])
 
-    def check(self)->'Images':
+    def check(self,
+        empty:bool=True, # look for classes without an image, too?
+    )->'Images':
         "Raise a `ValueError` that says what is wrong with these images; return them if nothing is."
         if self.x.dim() != 4: raise ValueError(f'{self.name}: images must be (n, channels, height, width), got {tuple(self.x.shape)}')
         if self.x.dtype not in (torch.uint8, torch.float32, torch.float16, torch.bfloat16):
             raise ValueError(f'{self.name}: images are bytes (uint8) or float32, and these are {self.x.dtype}: convert them')
-        _check_labels(self)
+        _check_labels(self, empty)
         if self.x.is_floating_point() and not torch.isfinite(self.x).all():
             i = (~torch.isfinite(self.x)).flatten(1).any(1).nonzero()[0].item()
             raise ValueError(f'{self.name}: image {i} has values that are NaN or infinite')
@@ -61,7 +63,7 @@ class Images:
         return self
 
 # %% ../nbs/20_datasets.ipynb #ffd8b1b5
-def _check_labels(data):
+def _check_labels(data, empty=True):
     if len(data.y) == 0 or len(data) == 0: raise ValueError(f'{data.name}: there are no images')
     if len(data) != len(data.y): raise ValueError(f'{data.name}: {len(data)} images and {len(data.y)} labels')
     if data.y.dtype != torch.int64: raise ValueError(f'{data.name}: labels are whole numbers (int64), and these are {data.y.dtype}: convert them')
@@ -70,8 +72,8 @@ def _check_labels(data):
         i = wrong[0].item()
         raise ValueError(f'{data.name}: label {data.y[i].item()} of image {i} is outside the classes 0 to {len(data.classes) - 1} ({len(wrong)} such labels)')
     labels = data.y[data.y >= 0]
-    empty = (labels.bincount(minlength=len(data.classes)) == 0).nonzero().flatten().tolist() if len(labels) else []
-    if empty: raise ValueError(f'{data.name}: class {data.classes[empty[0]]!r} (label {empty[0]}) has no image: choose other classes or more samples')
+    without = (labels.bincount(minlength=len(data.classes)) == 0).nonzero().flatten().tolist() if empty and len(labels) else []
+    if without: raise ValueError(f'{data.name}: class {data.classes[without[0]]!r} (label {without[0]}) has no image: choose other classes or more samples')
 
 # %% ../nbs/20_datasets.ipynb #acdedc59
 @dataclass
@@ -100,9 +102,11 @@ class ImageFiles:
         "Shape of the first image."
         return self.image(0).shape
 
-    def check(self)->'ImageFiles':
+    def check(self,
+        empty:bool=True, # look for classes without an image, too?
+    )->'ImageFiles':
         "Raise a `ValueError` that says what is wrong with the labels; return them if nothing is."
-        _check_labels(self)
+        _check_labels(self, empty)
         return self
 
     def image(self,
@@ -758,6 +762,8 @@ def load_data(
         odd = sorted(set(map(str, test.classes)) ^ set(map(str, train.classes)))
         raise ValueError(f'{s.name}: the images to train on and to test on have different classes ({", ".join(odd[:5]) or "in another order"})')
     if s.training_class is not None: train, test = (d and only_classes(d, s.training_class) for d in (train, test))
+    for part in (train, test):
+        if part is not None: _check_labels(part)  # whole: a random part may well miss a class
     if validation: train, test = split_validation(train, s.validation_split, seed=s.seed)
     train, test = (_of_size(d, s) for d in (take_samples(train, s.training_sample, s.seed), test))
     if s.zca_whitened:
@@ -768,12 +774,12 @@ def load_data(
 
 def _of_size(data, s): # decoded, if there is room
     if isinstance(data, ImageFiles):
-        data = replace(data, size=s.width, channels=s.channels, num_workers=s.num_workers).check()
+        data = replace(data, size=s.width, channels=s.channels, num_workers=s.num_workers).check(empty=False)
         stream = len(data) * s.channels * s.height * s.width > free_memory() / 2 if s.stream is None else s.stream
         if not stream: data = decode_images(data)
     if data.shape != (s.channels, s.height, s.width):
         raise ValueError(f'{data.name} has images of {data.shape} and its settings say {(s.channels, s.height, s.width)}')
-    return data.check()
+    return data.check(empty=False)
 
 # %% ../nbs/20_datasets.ipynb #a04217de
 def make_loaders(

@@ -72,10 +72,11 @@ def _fit(self:_SoftHebb, X, y, classes):
     unsup = DatasetSettings('X', epochs=int(self.epochs), batch_size=batch_size, **common)
     sup = DatasetSettings('X', epochs=getattr(self, 'classifier_epochs', 1), batch_size=getattr(self, 'classifier_batch_size', 64), **common)
     plans, data, device = plan_network(self._blocks(), unsup), self._images(X.astype(np.float32), y, classes), get_device(self.gpu_id)
+    if y is None and any(p.layer.supervised for p in plans[:-1]): raise ValueError('features without labels: a block below the last one of this preset learns from labels')
     self.network_ = build_network(plans, seed).to(device)
     last = len(plans) - 1
     for number, phase in enumerate(plan_phases(plans, unsup, sup)):
-        if phase.blocks == [last] and y is None and not plans[last].layer.hebbian: break
+        if phase.blocks == [last] and y is None and plans[last].layer.supervised: break
         run_phase(self.network_, phase, data, data, unsup if phase.mode == 'unsupervised' else sup, number, device)
     self.network_.cpu().eval()
     return self
@@ -96,7 +97,7 @@ class SoftHebbFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _SoftH
         "Learn from `X`."
         X = self._check(X, fitting=True)
         self._fit(X, None, 1)
-        self._stop = len(self.network_.blocks) - (not self.network_.blocks[-1].hebbian)
+        self._stop = len(self.network_.blocks) - self.network_.plans[-1].layer.supervised
         self._n_features_out = int(np.prod(self.network_.plans[self._stop - 1].out_shape))
         return self
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import optional_import, private_random, unknown_name
+from .core import derive_seed, optional_import, private_random, unknown_name
 from .datasets import DeviceLoader, Images
 from .layers import HebbLayer
 from .learner import Callback, DataLoaders, Learner, MetricsCB, ProgressCB, TrainCB, accuracy
@@ -338,8 +338,13 @@ class AttackCB(Callback):
         attack,          # attack(model, x, y, epsilon) -> changed images
         epsilon:float,   # its strength
         model:nn.Module=None, # whose gradients it uses; None: the model's own. Another model's: a transfer attack
-    ): self.attack, self.epsilon, self.model = attack, epsilon, model
-    def before_batch(self): self.learn.xb = self.attack(self.model or self.learn.model, self.learn.xb, self.learn.yb, self.epsilon)
+    ):
+        self.attack, self.epsilon, self.model = attack, epsilon, model
+        seeded = inspect.signature(attack).parameters.get('seed')
+        self.seed = None if seeded is None else seeded.default
+    def before_batch(self):
+        own = {} if self.seed is None else dict(seed=derive_seed(self.seed, 'attack', self.learn.iter))  # no two batches with the same noise
+        self.learn.xb = self.attack(self.model or self.learn.model, self.learn.xb, self.learn.yb, self.epsilon, **own)
 
 def robustness(
     model:nn.Module,  # in evaluation mode when it is attacked

@@ -82,6 +82,7 @@ ATTACKS: dict
 
 class AttackCB(Callback):
     order: Any
+    seed: Any
     attack: Any
     epsilon: Any
     model: Any

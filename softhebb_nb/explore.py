@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from .capture import Activations, WeightDeltas, kernel_layers, receptive_field
+from .capture import Activations, WeightDeltas, images_in, kernel_layers, receptive_field
 from .competition import RULES, compete_rows
 from .core import unknown_name
 from .datasets import Images
@@ -172,7 +172,7 @@ class WeightSnapshots(Callback):
     def before_fit(self):
         if not self.moments: self._take()
     def after_step(self):
-        self.images += len(self.learn.xb)
+        self.images += images_in(self.learn.xb)
         if self.images - self.moments[-1][0] >= self.every: self._take()
     def cleanup_fit(self):
         if self.moments and self.moments[-1][0] < self.images: self._take()
@@ -230,6 +230,7 @@ class KernelBrowser(Explorer):
         top:int=12,       # how many patches are shown
         batch_size:int=250, # images at a time, when activations are measured
     ):
+        if snapshots is not None and not snapshots.moments: raise ValueError('these snapshots have no copies yet: pass them to a fit as a callback first, or leave them out')
         self.model, self.images = copy.deepcopy(model).eval(), images
         self.layers = kernel_layers(self.model, layers)
         self.snapshots = WeightSnapshots(self.model, layers) if snapshots is None else snapshots
@@ -543,7 +544,7 @@ def after_fit(self:Monitor): self.status, self.fraction = 'finished', 1.
 @patch
 def after_cancel_fit(self:Monitor):
     self.status = 'stopped'
-    in_run = any(isinstance(cb, CheckpointCB) for cb in self.learn.active)
+    in_run = any(isinstance(cb, CheckpointCB) or getattr(cb, 'continual', None) is not None for cb in self.learn.active)  # what would take a stopped fit for a finished one
     if self.stopping and (in_run or self._by_signal): raise KeyboardInterrupt('the fit was stopped' + (' and its run can be resumed' if in_run else ''))
 
 @patch

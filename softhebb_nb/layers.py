@@ -64,6 +64,7 @@ def register_rule(
 
 def _by_group(plasticity, rows, u, y, weight, groups):
     "One call for each group of inputs and neurons that do not see each other."
+    rows = rows.to(weight.dtype)  # operands may have been rounded; a rule of one's own need not know
     split = zip(*(t.chunk(groups, 1) for t in (rows, u, y)), weight.chunk(groups))
     changes = [plasticity(*parts) for parts in split]
     for change, w in zip(changes, weight.chunk(groups)):
@@ -131,6 +132,7 @@ class HebbLayer(nn.Module):
 @patch
 def _apply(self:HebbLayer, fn, recurse=True): # to another device or precision: the learning rates come along
     nn.Module._apply(self, fn, recurse)
+    self.activity = self.activity.double()  # a sum over millions of positions, also in a network of half precision
     self._change = self._largest = self._bias_change = None
     self.pending = False
     self.renew_lr()
@@ -142,7 +144,9 @@ def extra_repr(self:HebbLayer):
     return f'{size}, {self.rule}, t_invert={self.t_invert:g}, lr={self.base_lr:g}' + (f', groups={self.groups}' if self.groups > 1 else '')
 
 # %% ../nbs/23_layers.ipynb #93b97a69
-def _after_load(layer, incompatible): layer.renew_lr()
+def _after_load(layer, incompatible): # a change that waits belongs to other weights
+    layer.pending, layer._change, layer._largest, layer._bias_change = False, None, None, None
+    layer.renew_lr()
 
 # %% ../nbs/23_layers.ipynb #a7b3e381
 @patch

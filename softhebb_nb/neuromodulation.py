@@ -9,6 +9,7 @@ __all__ = ['IMPORTANCES', 'CONTROLS', 'kernel_sensitivity', 'protected_kernels',
 # %% ../nbs/34_neuromodulation.ipynb #8b456f20
 import math
 from functools import partial
+from itertools import count
 
 import pandas as pd
 import torch
@@ -116,6 +117,7 @@ class Neuromodulator(TaskCallback):
         k:float|int=.3,         # how many kernels matter for a task: a share (a float up to 1.) or a number (an int)
         tasks:str='union',      # protect the "union" over all earlier tasks, or the "last"
         control:str=None,       # one of `CONTROLS`: as much gating, on the wrong kernels
+        like:dict=None,         # of another run's `doses`: the control takes as many kernels, or as large a share; None: as this run would
         limit:float=10.,        # largest gain under alpha="conserve"
         signal:Signal=None,     # from outside
         samples:int=None,        # of each task that importance is measured on; None: all
@@ -133,23 +135,24 @@ class Neuromodulator(TaskCallback):
         if alpha != 'conserve' and not (isinstance(alpha, (int, float)) and alpha >= 0): raise ValueError(f"alpha={alpha!r}: give 'conserve' or a gain of at least 0")
         if not 0 <= beta <= 1: raise ValueError(f'beta={beta}: the gain of the damped is from 0 (held) to 1 (as ever)')
         if not 0 < cap <= 1: raise ValueError(f'cap={cap}: a share of the kernels above 0 and up to 1 is wanted')
+        if like is not None and control is None: raise ValueError("like=… is what a control copies: give control='random', 'bottom' or 'uniform', too")
         if limit < 1: raise ValueError(f'limit={limit}: the largest gain of the free is at least 1')
         self.importance = importance if isinstance(importance, str) else getattr(importance, '__name__', 'function')
         self.beta, self.alpha, self.threshold, self.cap, self.k, self.tasks, self.control, self.limit = beta, alpha, threshold, cap, k, tasks, control, limit
-        self.samples, self.seed, self.signal = samples, seed, repr(signal) if signal is not None else None  # plain settings; what follows is state
-        self._measure, self._signal, self._deltas = importance, signal, deltas
-        self.dictionary = dictionary if dictionary is not None else SemanticDictionary(k)
+        self.samples, self.seed, self.signal, self.like = samples, seed, repr(signal) if signal is not None else None, like  # plain settings; what follows is state
+        self._measure, self._signal, self._deltas, self._given = importance, signal, deltas, dictionary
         self.reset()
         for task in self.dictionary.tables: self._scores.append({layer: self.dictionary.counts(layer, task) for layer in self.dictionary.tables[task]})
 
 # %% ../nbs/34_neuromodulation.ipynb #34f5cace
 @patch
 def reset(self:Neuromodulator)->Neuromodulator:
-    "Forget all tasks."
+    "Forget all tasks; a dictionary that was given stays as it is."
+    self.dictionary = SemanticDictionary(self.k) if self._given is None else self._given
     self._scores = []           # for each earlier task: layer -> (kernels,)
     self._past, self._now = KernelStats(), KernelStats()  # sizes of updates before the learning rate: earlier tasks, this one
     self._log, self._layers, self._bars = {}, {}, {}      # (task, layer) -> (5, kernels)
-    self._wrapped, self._values, self._trace, self._path_before = {}, {}, {}, None
+    self._wrapped, self._values, self._trace, self._gains, self._path_before = {}, {}, {}, {}, None
     return self
 
 @patch
@@ -157,14 +160,34 @@ def protected(self:Neuromodulator,
     layer:str, # name of the layer
 )->torch.Tensor: # (kernels,), bool; None before the first task is remembered
     "Which kernels of a layer are protected now."
-    scores = [s[layer] for s in (self._scores if self.tasks == 'union' else self._scores[-1:]) if layer in s]
+    return self._choice(layer, len(self._scores))
+
+@patch
+def _choice(self:Neuromodulator, layer, task): # what is protected while the task of this number is learned
+    scores = [s[layer] for s in self._scores[0 if self.tasks == 'union' else max(0, task - 1):task] if layer in s]
     if not scores: return None
     if self.importance == 'all': return torch.ones(len(scores[0]), dtype=torch.bool)
     mask = protected_kernels(scores, self.k, self.cap)
     if self.control not in ('random', 'bottom'): return mask
     n, total = len(mask), torch.stack([s.double() / s.max().clamp_min(1e-30) for s in scores]).amax(0)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(derive_seed(self.seed, 'kernels', layer))) if self.control == 'random' else total.argsort()
-    return torch.zeros_like(mask).index_fill_(0, order[:int(mask.sum())], True)
+    many = int(mask.sum()) if self.like is None else self._dose(layer, task)[0]
+    return torch.zeros_like(mask).index_fill_(0, order[:many], True)
+
+@patch
+def _dose(self:Neuromodulator, layer, task): # (kernels, share of the change) of the run that this control is like
+    doses = self.like.get(layer, [])
+    if task >= len(doses): raise ValueError(f'like: the other run has no task {task + 1} of layer {layer!r}, but {len(doses)} tasks of it')
+    return doses[task]
+
+@patch
+def doses(self:Neuromodulator)->dict: # layer -> [kernels that were protected, share of the change that was applied] for each task
+    "How much this modulator did in its run: for `like` of a control."
+    found = {}
+    for (task, name), log in sorted(self._log.items()):
+        mask, asked, applied = self._choice(name, task), *log[4:].sum(1).tolist()
+        found.setdefault(name, []).append([0 if mask is None else int(mask.sum()), applied / max(asked, 1e-30)])
+    return found
 
 # %% ../nbs/34_neuromodulation.ipynb #db2f7820
 @patch
@@ -177,9 +200,9 @@ def before_train(self:Neuromodulator):
     device = self.learn.device
     self._masks = {name: mask.to(device) for name in self._layers if (mask := self.protected(name)) is not None}
     self._bars = {name: self._bar(name).to(device) for name in self._masks}
-    for name, layer in self._layers.items():
-        layer.gain.fill_(1)
-        if self._signal is not None: self._wrap(name, layer)
+    self._gains = {name: layer.gain.clone() for name, layer in self._layers.items()}
+    if self._signal is not None:
+        for name, layer in self._layers.items(): self._wrap(name, layer)
 
 @patch
 def _bar(self:Neuromodulator, name): # (kernels,) size above which an update is unusual
@@ -193,7 +216,8 @@ def _bar(self:Neuromodulator, name): # (kernels,) size above which an update is 
 def cleanup_epoch(self:Neuromodulator):
     for name, (layer, original, hook) in self._wrapped.items(): layer.plasticity = original; hook.remove()
     self._wrapped, self._values = {}, {}
-    for layer in self._layers.values(): layer.gain.fill_(1)
+    for name, gain in self._gains.items(): self._layers[name].gain.copy_(gain)
+    self._gains = {}
 
 # %% ../nbs/34_neuromodulation.ipynb #a4f0173a
 def update_size(
@@ -211,15 +235,15 @@ def before_step(self:Neuromodulator):
     for name, layer in self._layers.items():
         size = update_size(layer)
         self._now.add(name, size)
-        mass, gain, damped = size * layer.lr, torch.ones_like(size), torch.zeros_like(size, dtype=torch.bool)
+        mass, gain, damped = size * layer.lr * self._gains[name], torch.ones_like(size), torch.zeros_like(size, dtype=torch.bool)
         if name in self._masks:
             mask = self._masks[name]
             damped = mask & (size > self._bars[name])
             free = ~damped if self.importance == 'all' else ~mask
             gain = reroute_gain(mass, damped, free, self.beta, self.alpha, self.limit)
-            if self.control == 'uniform': gain = ((gain * mass).sum() / mass.sum().clamp_min(1e-30)).expand_as(gain)
+            if self.control == 'uniform': gain = torch.full_like(gain, self._dose(name, len(self._scores))[1]) if self.like else ((gain * mass).sum() / mass.sum().clamp_min(1e-30)).expand_as(gain)
         if name in self._values: gain = gain * self._values[name]
-        layer.gain.copy_(gain)
+        layer.gain.copy_(gain * self._gains[name])
         self._note(name, torch.stack([torch.ones_like(size), damped.to(size.dtype), gain, size, mass, gain * mass]))
 
 @patch
@@ -288,7 +312,7 @@ def _score(self:Neuromodulator, model, data):
     if self.importance == 'change':
         before, now = self._path_before or {}, self._path()
         return {name: (now[name][0] - before[name][0] if name in before else now[name][0]) for name in now if name in layers}
-    task = str(len(self._scores))
+    task = str(next(i for i in count(len(self._scores)) if str(i) not in self.dictionary.tables))  # a dictionary that was given may have names like these
     self.dictionary.observe(model, data, list(layers), task)
     return {name: self.dictionary.counts(name, task) for name in layers}
 

@@ -33,7 +33,6 @@ CONTROLS: tuple
 class Neuromodulator(TaskCallback):
     order: Any
     importance: Any
-    dictionary: Any
     beta: Any
     alpha: Any
     threshold: Any
@@ -45,9 +44,12 @@ class Neuromodulator(TaskCallback):
     samples: Any
     seed: Any
     signal: Any
+    like: Any
     _measure: Any
     _signal: Any
     _deltas: Any
+    _given: Any
+    dictionary: Any
     _scores: Any
     _past: Any
     _now: Any
@@ -57,11 +59,15 @@ class Neuromodulator(TaskCallback):
     _wrapped: Any
     _values: Any
     _trace: Any
+    _gains: Any
     _path_before: Any
     _masks: Any
-    def __init__(self, importance=..., deltas: WeightDeltas | None = ..., beta: float = ..., alpha: str | float = ..., threshold=..., cap: float = ..., k: float | int = ..., tasks: str = ..., control: str | None = ..., limit: float = ..., signal: Signal | None = ..., samples: int | None = ..., seed: int = ...) -> None: ...
+    def __init__(self, importance=..., deltas: WeightDeltas | None = ..., beta: float = ..., alpha: str | float = ..., threshold=..., cap: float = ..., k: float | int = ..., tasks: str = ..., control: str | None = ..., like: dict | None = ..., limit: float = ..., signal: Signal | None = ..., samples: int | None = ..., seed: int = ...) -> None: ...
     def reset(self) -> Neuromodulator: ...
     def protected(self, layer: str) -> torch.Tensor: ...
+    def _choice(self, layer, task) -> Any: ...
+    def _dose(self, layer, task) -> Any: ...
+    def doses(self) -> dict: ...
     def before_fit(self) -> Any: ...
     def before_train(self) -> Any: ...
     def _bar(self, name) -> Any: ...

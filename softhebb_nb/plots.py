@@ -340,24 +340,27 @@ def plot_features(
     seed:int=0,         # of UMAP
     axs=None,           # as many matplotlib axes; None: new ones
 ):
-    "One map of the features of several moments or tasks, a panel each, coloured by class; `ValueError` for different widths, or other than one label a row."
+    "One map of the features of several moments or tasks, a panel each, coloured by class; `ValueError` for different widths, other than one label a row, or more than 20 classes."
     widths = {name: f.flatten(1).shape[1] for name, f in features.items()}
     if len(set(widths.values())) > 1: raise ValueError(f'features of different widths cannot share a map: {widths}')
     points, done = embed_features(torch.cat([f.flatten(1).float().cpu() for f in features.values()]), method, seed)
     if axs is None: axs = plt.subplots(1, len(features), figsize=(6.5, .6 + 6.5/max(2, len(features))), layout='constrained', squeeze=False)[1][0]
     axs, start = np.ravel(axs), 0
     low, high = points.min(0), points.max(0)
+    every = np.concatenate([np.asarray(l) for l in labels.values()]) if isinstance(labels, dict) else np.asarray(labels)
+    number = {c: i for i, c in enumerate(sorted({int(c) for c in every}))}  # of its colour, the same in all panels
+    if len(number) > 20: raise ValueError(f'{len(number)} classes: there are 20 colours that can be told apart; choose some of the classes')
     margin = .05*(high - low)
     for ax, (name, f) in zip(axs, features.items()):
         y = np.asarray(torch.as_tensor(labels[name] if isinstance(labels, dict) else labels).cpu())
         part, start = points[start:start + len(f)], start + len(f)
         if len(y) != len(part): raise ValueError(f'{name!r}: {len(part)} rows of features and {len(y)} labels')
         ax.scatter(*points.T, c='#e4e4e4', s=2, lw=0)  # where the others are
-        dots = ax.scatter(*part.T, c=y, s=7, lw=0, cmap='tab10', vmin=-.5, vmax=9.5 if y.max() < 10 else y.max() + .5)
+        some = 10 if len(number) <= 10 else 20
+        dots = ax.scatter(*part.T, c=[number[int(v)] for v in y], s=7, lw=0, cmap=f'tab{some}', vmin=-.5, vmax=some - .5)
         _bare(ax, name).set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
         ax.set_box_aspect(1)
-    names = sorted({int(c) for c in (np.concatenate([np.asarray(l) for l in labels.values()]) if isinstance(labels, dict) else np.asarray(labels))})
-    handles = [Line2D([], [], ls='', marker='o', ms=4, color=dots.cmap(dots.norm(c)), label=str(c) if classes is None else str(classes[c])) for c in names]
-    axs[0].figure.legend(handles=handles, loc='outside lower center', ncols=min(10, len(names)), frameon=False, fontsize=8, handletextpad=0, columnspacing=1)
+    handles = [Line2D([], [], ls='', marker='o', ms=4, color=dots.cmap(dots.norm(i)), label=str(c) if classes is None else str(classes[c])) for c, i in number.items()]
+    axs[0].figure.legend(handles=handles, loc='outside lower center', ncols=min(10, len(number)), frameon=False, fontsize=8, handletextpad=0, columnspacing=1)
     axs[0].figure.suptitle(done, fontsize=9)
     return axs

@@ -7,7 +7,8 @@ __all__ = ['save_tensors', 'load_tensors', 'load_weights', 'save_block', 'load_b
            'OptimizerStateCB', 'CheckpointCB', 'versions', 'picture_grid', 'show_grid', 'plot_kernels', 'plot_log']
 
 # %% ../nbs/27_runs.ipynb #6a4e3f07
-import json, pickle, platform, time
+import json, os, pickle, platform, time
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -47,7 +48,7 @@ def load_tensors(
 )->tuple: # (name -> tensor, metadata)
     "Read what `save_tensors` wrote; runs no code from the file; `FileNotFoundError`, or `ValueError` for a file that is cut off or foreign."
     from safetensors import SafetensorError, safe_open
-    if not Path(path).exists(): raise FileNotFoundError(f'there is no checkpoint {path}')
+    if not Path(path).is_file(): raise FileNotFoundError(f'there is no checkpoint {path}' + (': it is a folder' if Path(path).is_dir() else ''))
     try:
         with safe_open(str(path), 'pt') as f: return {k: f.get_tensor(k).clone() for k in f.keys()}, json.loads((f.metadata() or {}).get('softhebb_nb', 'null'))
     except (SafetensorError, ValueError) as e:
@@ -128,6 +129,17 @@ def _reference_block(block):
     return BlockSpec(format_layer(layer, block['arch']), block['arch'], operation, activation, pool, rate(block.get('dropout')), rate(block.get('att_dropout')), bool(block.get('batch_norm')))
 
 # %% ../nbs/27_runs.ipynb #4e15c9bc
+def _lock(folder): # a handle that holds it until it is closed, or the process ends; None where folders cannot be held
+    try: import fcntl
+    except ImportError: return None  # Windows
+    handle = os.open(folder, os.O_RDONLY)
+    try: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ValueError(f'another process is training in {folder}: wait for it, or start a new run by another name') from None
+    except OSError: os.close(handle); return None  # some network file systems
+    return handle
+
 class Run:
     "A training's folder."
     def __init__(self,
@@ -159,6 +171,16 @@ class Run:
     def config(self)->dict: # as `create` was given it
         "All that determines the run."
         return {k: v for k, v in read_json(self.folder/'config.json').items() if k != 'run_name'}
+    @contextmanager
+    def held(self):
+        "A block in which no other process trains in this folder; what a killed one left half written is removed; `ValueError` if another one does."
+        handle = _lock(self.folder)
+        try:
+            for rest in self.folder.glob('.*.tmp'): rest.unlink(missing_ok=True)
+            yield
+        finally:
+            if handle is not None: os.close(handle)
+
     @property
     def finished(self)->bool:
         "Is there a result?"

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from softhebb_nb.learner import Callback
+from softhebb_nb.runs import Run
+
 ENV = dict(os.environ, OMP_NUM_THREADS='1')
 QUICK = ['--preset', '3SoftHebbCnnMNIST', '--dataset', 'MNIST5k_quick', '--quiet']
 
@@ -305,3 +308,64 @@ def test_bad_flags_of_search(args, message, tmp_path, capsys):
     from softhebb_nb.cli import search_main
     assert search_main(['--preset', '3SoftHebbCnnMNIST', '--dataset', 'MNIST5k_quick', *args, '--runs-dir', str(tmp_path/'runs')]) == 2
     assert message in capsys.readouterr().err and not (tmp_path/'runs').exists()
+
+
+class Break(Callback):
+    "Breaks off in an epoch of a phase, as a kill does, after so many phases have begun."
+    def __init__(self, phase, epoch): self.phase, self.epoch, self.begun = phase, epoch, -1
+    def before_fit(self): self.begun += 1
+    def before_train(self):
+        if (self.begun, self.learn.epoch) == (self.phase, self.epoch): raise KeyboardInterrupt
+
+
+def in_process(small, *args, break_at=None):
+    from softhebb_nb.cli import make_plan, train_parser, train_plan
+    plan = make_plan(train_parser().parse_args([*small, *args]))
+    return train_plan(plan, cbs=[Break(*break_at)] if break_at else [])
+
+
+@pytest.mark.parametrize('how', ['all', 'without_classifier'])
+@pytest.mark.parametrize('moment', [(0, 0), (1, 1)])
+def test_a_continuation_that_was_killed_goes_on_from_the_weights_it_began_with(small, how, moment):
+    for name in ('calm', 'killed'): in_process(small, '--model-name', name)
+    _, calm = in_process(small, '--model-name', 'calm', '--resume', how)
+    with pytest.raises(KeyboardInterrupt): in_process(small, '--model-name', 'killed', '--resume', how, break_at=moment)
+    result, resumed = in_process(small, '--model-name', 'killed', '--resume', 'all')
+    assert (calm.folder.name, resumed.folder.name) == ('calm-2', 'killed-2')
+    assert len(result['phases']) == 2
+    expected, got = weights(calm.folder), weights(resumed.folder)
+    for name in expected: assert torch.equal(expected[name], got[name]), name
+
+
+def test_a_run_is_resumed_with_the_same_images(small):
+    with pytest.raises(KeyboardInterrupt): in_process(small, break_at=(1, 1))
+    with pytest.raises(ValueError, match='validation_sup = None and not True'): in_process(small, '--resume', 'all', '--validation-sup')
+
+
+def test_one_process_trains_in_a_folder(small, tmp_path):
+    with pytest.raises(KeyboardInterrupt): in_process(small, break_at=(1, 0))
+    run = Run(tmp_path/'runs'/'Small')
+    (run.folder/'.checkpoint.safetensors.0a1b.tmp').write_bytes(b'half')
+    with run.held(), pytest.raises(ValueError, match='another process is training in'): in_process(small, '--resume', 'all')
+    in_process(small, '--resume', 'all')
+    assert run.finished and not list(run.folder.glob('.*'))
+
+
+def test_images_without_labels_teach_hebbian_layers(tmp_path, capsys):
+    from softhebb_nb.cli import train_main
+    from softhebb_nb.datasets import DATASETS, Images, register_dataset
+    def load(folder, split, download): return Images(torch.randint(256, (40, 1, 28, 28), dtype=torch.uint8), torch.full((40,), -1), [str(i) for i in range(10)])
+    register_dataset('Unlabelled', load, epochs=1, batch_size=10)
+    try:
+        flags = ['--preset', '3SoftHebbCnnMNIST', '--dataset', 'Unlabelled', '--training-blocks', '0', '1', '--runs-dir', tmp_path, '--quiet']
+        assert train_main([*map(str, flags)]) == 0
+        assert train_main([*map(str, flags), '--knn', '3']) == 2 and 'has images without labels' in capsys.readouterr().err
+    finally: del DATASETS['Unlabelled']
+
+
+def test_networks_without_a_classifier(tmp_path, capsys):
+    from softhebb_nb.cli import train_main
+    (tmp_path/'p.json').write_text(json.dumps({'presets': {'OneHebb': [dict(layer='softkrotov-c8-k5-p2-t2', arch='CNN', activation='triangle')]}}))
+    flags = ['--presets', tmp_path/'p.json', '--preset', 'OneHebb', '--dataset', 'MNIST5k_quick', '--runs-dir', tmp_path/'runs', '--quiet']
+    assert train_main([*map(str, flags), '--knn', '3']) == 0
+    assert train_main([*map(str, flags), '--compare']) == 2 and 'is no classifier' in capsys.readouterr().err

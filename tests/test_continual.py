@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from softhebb_nb.continual import ContinualLearner, TaskSequence
+from softhebb_nb.datasets import dataset_settings, load_data
+from softhebb_nb.learner import Callback
+from softhebb_nb.networks import BlockSpec, build_network, plan_network
+
 ENV = dict(os.environ, OMP_NUM_THREADS='1')
 STREAM = ['--preset', '3SoftHebbCnnMNIST', '--classes', '7,2', '0,1', '4,9', '--samples', '60', '--test-samples', '40', '--probe-images', '30', '--quiet']
 
@@ -89,3 +94,22 @@ def test_ctrl_c_tells_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and 'give the same command' in err and 'Traceback' not in err
+
+
+def test_a_stream_that_a_monitor_stops_is_not_finished(tmp_path):
+    from softhebb_nb.explore import Monitor
+
+    class Press(Callback):
+        "Presses the stop button after 40 images of a task."
+        def __init__(self, monitor): self.monitor = monitor
+        def after_step(self):
+            if self.monitor.deltas.images == 40: self.monitor.stop()
+
+    def callbacks(net):
+        monitor = Monitor(net, every=60.)
+        return [*monitor.cbs, Press(monitor)]
+    blocks = [BlockSpec('soft-c8-t12-lr0.05-r10', 'MLP', 'flatten', 'softmax_5'), BlockSpec('BP-c10', 'MLP')]
+    net = build_network(plan_network(blocks, dataset_settings('MNIST5k')), 0)
+    stream = TaskSequence.from_classes(load_data(dataset_settings('MNIST5k')), [[0, 1], [2, 3]], samples=60, test_samples=20)
+    with pytest.raises(KeyboardInterrupt, match='can be resumed'): ContinualLearner(net, 'ncm', callbacks=callbacks).fit(stream, tmp_path)
+    assert not list(tmp_path.glob('*.json'))
