@@ -24,11 +24,12 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm')
 
 def find_files(
     folder:str|Path,        # where to look
-    suffixes=IMAGE_SUFFIXES,# the endings that are wanted, in small letters; None: any
+    suffixes=IMAGE_SUFFIXES,# the endings that are wanted, small letters or not; None: any
     recursive:bool=True,    # also in the folders below?
 )->list: # paths, sorted
     "The files of a folder with one of these endings; names that begin with a dot are passed over; `FileNotFoundError` if there are none."
     folder, wanted = Path(folder), (suffixes,) if isinstance(suffixes, str) else suffixes
+    if wanted is not None: wanted = [s.lower() if s.startswith('.') else f'.{s.lower()}' for s in wanted]
     if not folder.is_dir(): raise FileNotFoundError(f'there is no folder {folder}: {_nearest(folder)}')
     found, others = [], set()
     for here, folders, names in os.walk(folder, onerror=_refused, followlinks=True):
@@ -139,6 +140,7 @@ def label_by_table(
         for column in (file, label):
             if column not in (rows.fieldnames or ()): raise unknown_name('column', column, rows.fieldnames or ['none'], f'(of {table})')
         for row in rows:
+            if not row[file]: raise ValueError(f'{table}, line {rows.line_num}: there is no {file!r}')
             key = Path(row[file])
             if not row[label]: raise ValueError(f'{table}, line {rows.line_num}: {key} has no label')
             if labels.setdefault(key, row[label]) != row[label]:

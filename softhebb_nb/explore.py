@@ -220,7 +220,7 @@ def load(cls:WeightSnapshots,
 
 # %% ../nbs/32_explore.ipynb #2ea586b2
 class KernelBrowser(Explorer):
-    "Pick a layer and a kernel, and see its weights, the way they came, what drives it and what it wins."
+    "Pick a layer and a kernel, and see its weights, the way they came, what drives it and what it wins; `ValueError` for snapshots without copies."
     figsize = (7, 4.8)
     def __init__(self,
         model:nn.Module,  # any model; a copy of it is kept

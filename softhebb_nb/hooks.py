@@ -148,7 +148,7 @@ def _first_tensor(output):
 class ActivationStats(Callback):
     "Mean, standard deviation, histogram and share of dead units of each layer's output through training, and of the weights; `ValueError` for an interval below 1."
     order = -100
-    hooks = None
+    hooks, _recording = None, False
     def __init__(self,
         layers=None,          # which layers, as for `pick_modules`
         every:int=1,          # look at every so manieth training batch
@@ -164,6 +164,8 @@ class ActivationStats(Callback):
         self.records, self.counts, self.parameter_records, self.ranges = {}, {}, {}, {}
 
     def before_fit(self):
+        self.cleanup_fit()  # of a fit that goes on around this one
+        self._recording = False
         self.hooks, self._fresh = Hooks(pick_modules(self.learn.model, self.layers), self._see), True
         self.hooks.register()
 

@@ -54,6 +54,7 @@ def _first_tensor(output) -> Any: ...
 class ActivationStats(Callback):
     order: Any
     hooks: Any
+    _recording: Any
     layers: Any
     every: Any
     dead_range: Any
@@ -66,7 +67,6 @@ class ActivationStats(Callback):
     ranges: Any
     _fresh: Any
     _tallies: Any
-    _recording: Any
     def __init__(self, layers=..., every: int = ..., dead_range: float = ..., max_records: int = ...) -> None: ...
     def _reset(self) -> Any: ...
     def before_fit(self) -> Any: ...

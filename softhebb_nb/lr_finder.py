@@ -85,6 +85,7 @@ class _RangeTest(Callback):
     def before_fit(self): self.mean = self.best = None
 
     def after_loss(self):
+        if self.learn.loss is None: raise ValueError('lr_find: there is no loss: the learner needs a loss_func, and batches with labels')
         loss = self.learn.loss.item()
         if not math.isfinite(loss): raise CancelFit
         if self.mean is None: self.mean = self.best = loss  # the loss before any step

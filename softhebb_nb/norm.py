@@ -37,6 +37,7 @@ class RunningBatchNorm(nn.Module):
         return torch.addcmul(self.bias.view(shape), centred, (self.weight * scale).view(shape)).to(x.dtype)
 
     def _renew(self, x):
+        if not x.numel(): return self.running_mean, self.running_var  # an empty batch tells nothing
         x, n = x.to(self.running_mean.dtype), len(x)
         var, mean = torch.var_mean(x, [d for d in range(x.ndim) if d != 1], correction=0)
         self.count = self.count * (1 - 1/self.window)**n + n

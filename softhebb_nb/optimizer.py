@@ -204,11 +204,20 @@ def lamb(
 @patch
 def __getstate__(self:GenericOptimizer): return {**super(GenericOptimizer, self).__getstate__(), 'steppers': self.steppers}
 
+def _name(stepper): return getattr(stepper, '__name__', type(stepper).__name__)
+
+@patch
+def state_dict(self:GenericOptimizer)->dict:
+    "Statistics, hyperparameters, and the names of the steppers."
+    return {**super(GenericOptimizer, self).state_dict(), 'steppers': [*map(_name, self.steppers)]}
+
 @patch
 def load_state_dict(self:GenericOptimizer,
     state_dict:dict, # from `state_dict()` of an optimizer with the same steppers
 ):
     "Take over the statistics and hyperparameters of a saved optimizer; `ValueError` for one of another kind."
+    own, theirs = ([*map(_name, self.steppers)], state_dict.get('steppers'))
+    if theirs not in (None, own): raise ValueError(f'load_state_dict: the saved optimizer was of another kind than this one: its steppers are {theirs}, and here they are {own}')
     for group in state_dict['param_groups']:
         missing = [name for name in self.defaults if name not in group]
         if missing: raise ValueError(f"load_state_dict: the saved optimizer has no {', '.join(missing)}: it was of another kind than this one, "
