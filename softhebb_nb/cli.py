@@ -77,7 +77,7 @@ SWITCH = dict(type=_switch, nargs='?', const=True, metavar='BOOL')
 def _numbered_file(text):
     number, _, file = text.partition('=')
     if not number.isdigit() or not file: raise argparse.ArgumentTypeError(f'{text!r}: give the number of the block and its file, for example 0=blocks/0.safetensors')
-    return int(number), file
+    return int(number), os.path.expanduser(file)
 
 def _seed(text):
     try: seed = int(text)
@@ -93,14 +93,14 @@ def _resume(text):
 def _network_flags(p): # which all three commands take
     add, data = p.add_argument, one_of('data set', dataset_names)
     add('--preset', metavar='NAME', help='the network, e.g. 4SoftHebbCnnCIFAR (a wrong name is answered with the nearest right ones)')
-    add('--presets', metavar='FILE', help='a .toml or .json file with presets and data sets of your own')
+    add('--presets', type=os.path.expanduser, metavar='FILE', help='a .toml or .json file with presets and data sets of your own')
     add('--dataset-unsup', type=data, metavar='NAME', help='images that the Hebbian layers learn from, e.g. CIFAR10_1 (default: MNIST)')
     add('--dataset-sup', type=data, metavar='NAME', help='labelled images that the classifier learns from, e.g. CIFAR10_50 (default: MNIST)')
     add('--dataset', type=data, metavar='NAME', help='the same for --dataset-unsup and --dataset-sup')
     add('--model-name', metavar='NAME', help='name of the run (default: the preset)')
     add('--precision', type=one_of('precision', lambda: [*PRECISIONS, 'auto']), default='float32', help='of the operands in Hebbian layers: float32, bfloat16, or auto')
-    add('--data-dir', metavar='FOLDER', help='where data sets are (default: $SOFTHEBB_DATA or ~/.softhebb/data)')
-    add('--runs-dir', metavar='FOLDER', default='runs', help='where runs are saved')
+    add('--data-dir', type=os.path.expanduser, metavar='FOLDER', help='where data sets are (default: $SOFTHEBB_DATA or ~/.softhebb/data)')
+    add('--runs-dir', type=os.path.expanduser, metavar='FOLDER', default='runs', help='where runs are saved')
     add('--dry-run', action='store_true', help='print the plan as JSON and train nothing')
     add('--quiet', action='store_true', help='no progress and no reports')
 
@@ -431,7 +431,7 @@ def search_parser()->argparse.ArgumentParser:
     add = p.add_argument
     add('--resume', type=_resume, metavar='WHAT', help='all: go on with the last search of this folder name if it was interrupted; otherwise every trial starts '
         "from the weights of the run --model-name; without_classifier: from its weights but the classifier's")
-    add('--config', default='seed', metavar='NAME', help='what is varied: ' + ', '.join(SEARCHES) + ', or a .toml or .json file')
+    add('--config', type=os.path.expanduser, default='seed', metavar='NAME', help='what is varied: ' + ', '.join(SEARCHES) + ', or a .toml or .json file')
     add('--block', type=int, nargs='+', metavar='N', help='the blocks that 1, 2, 3a, 3b, radius and regimes vary (default: none for the first four, 0 for radius, 0 1 2 for regimes)')
     add('--num-samples', type=int, default=1, metavar='N', help='how often random values are drawn; each time with all grids')
     add('--seed', type=_seed, default=0, help='of the values that are drawn, and of trials that vary no seed')
@@ -533,7 +533,7 @@ def search_command(
 # %% ../nbs/29_cli.ipynb #2a00f74f
 def _run_search(args, trials, folder, weights, strict):
     args = argparse.Namespace(**vars(args))
-    for key in ('data_dir', 'presets'): setattr(args, key, getattr(args, key) and str(Path(getattr(args, key)).expanduser().resolve()))
+    for key in ('data_dir', 'presets'): setattr(args, key, getattr(args, key) and str(Path(getattr(args, key)).resolve()))
     gpus, cpus = torch.cuda.device_count() if args.gpu_id is None else int(args.gpu_id >= 0 and torch.cuda.is_available()), os.cpu_count()
     at_once = min(len(trials), gpus * args.gpu_exp if gpus else cpus)
     args.cpus = args.cpus or max(1, cpus // max(1, at_once))

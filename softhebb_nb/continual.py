@@ -10,7 +10,7 @@ __all__ = ['SCENARIOS', 'HEADS', 'PENALTIES', 'STRATEGIES', 'BATCHNORMS', 'Task'
            'paired_tests', 'continual_parser', 'continual_command', 'continual_main']
 
 # %% ../nbs/33_continual.ipynb #d59d17fc
-import argparse, copy, hashlib, json, shutil, sys, time, tokenize
+import argparse, copy, hashlib, json, os, shutil, sys, time, tokenize
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -983,9 +983,9 @@ def continual_parser()->argparse.ArgumentParser:
     add('--samples', type=int, metavar='N', help='training images a task (default: all)')
     add('--test-samples', type=int, metavar='N', help='test images a task (default: all)')
     add('--preset', metavar='NAME', help='the network (default: that of --start, else 3SoftHebbCnnMNIST)')
-    add('--presets', metavar='FILE', help='a .toml or .json file with presets of your own')
+    add('--presets', type=os.path.expanduser, metavar='FILE', help='a .toml or .json file with presets of your own')
     add('--backprop', **switch, help='the same network, trained by backprop')
-    add('--start', metavar='FILE', help='weights to start from: model.safetensors of softhebb_train, or a checkpoint of this command')
+    add('--start', type=os.path.expanduser, metavar='FILE', help='weights to start from: model.safetensors of softhebb_train, or a checkpoint of this command')
     add('--skip-1', **switch, help='begin at task 2: --start has learned task 1')
     add('--head', type=one_of('head', lambda: HEADS), default='multi', help=' | '.join(HEADS))
     add('--scenario', type=one_of('scenario', lambda: SCENARIOS), metavar='NAME', help=' | '.join(SCENARIOS) + ' (default: as the head has it)')
@@ -1002,8 +1002,8 @@ def continual_parser()->argparse.ArgumentParser:
     add('--gpu-id', type=int, default=0, metavar='N', help='number of the GPU, if there is one; -1: the processor')
     add('--validation', **switch, help='test on 20 %% of the training images instead of the test images')
     add('--keep', **switch, help='keep a checkpoint after each task, to start from')
-    add('--data-dir', metavar='FOLDER', help='where data sets are (default: $SOFTHEBB_DATA or ~/.softhebb/data)')
-    add('--runs-dir', metavar='FOLDER', default='runs/continual', help='where runs are saved, one file each')
+    add('--data-dir', type=os.path.expanduser, metavar='FOLDER', help='where data sets are (default: $SOFTHEBB_DATA or ~/.softhebb/data)')
+    add('--runs-dir', type=os.path.expanduser, metavar='FOLDER', default='runs/continual', help='where runs are saved, one file each')
     add('--dry-run', action='store_true', help='print the plan as JSON and train nothing')
     add('--quiet', action='store_true', help='no progress')
     return p

@@ -33,7 +33,7 @@ def find_files(
     if not folder.is_dir(): raise FileNotFoundError(f'there is no folder {folder}: {_nearest(folder)}')
     found, others = [], set()
     for here, folders, names in os.walk(folder, onerror=_refused, followlinks=True):
-        folders[:] = [f for f in folders if recursive and not f.startswith('.')]
+        folders[:] = [f for f in folders if recursive and not f.startswith('.') and not _leads_back(Path(here, f))]
         for path in (Path(here, n) for n in names if not n.startswith('.')):
             if wanted is None or path.suffix.lower() in wanted: found.append(path)
             else: others.add(path.suffix)
@@ -45,6 +45,9 @@ def find_files(
 def _nearest(folder):
     above = next((p for p in folder.absolute().parents if p.is_dir()), None)
     return f'the path exists up to {above}' if above else 'no part of the path exists'
+
+def _leads_back(folder): # a link to a folder above itself: one would go round and round
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 def _refused(error): # os.walk passes over folders that it may not read, unless it is told otherwise
     if not isinstance(error, PermissionError): raise error

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from .core import atomic_write, derive_seed, free_memory, import_torchvision, mnist5k, optional_import, unknown_name
+from .core import atomic_write, check_fields, derive_seed, free_memory, import_torchvision, mnist5k, optional_import, unknown_name
 from .datablock import DataBlock, Vocab, find_files, label_by_parent, open_image, split_by_folder, split_randomly
 from .learner import DataLoaders
 
@@ -643,10 +643,7 @@ def register_dataset(
     "Add a data set to the registry, or replace one; `ValueError` for a name with an underscore or an unknown setting."
     if '_' in name: raise ValueError(f'data set {name!r}: an underscore separates a name from its variant; leave it out')
     if augment not in AUGMENTATIONS: raise unknown_name('augmentation', augment, AUGMENTATIONS)
-    known = DatasetSettings.__dataclass_fields__
-    for fields in (defaults, *(variants or {}).values()):
-        for key in fields:
-            if key not in known: raise unknown_name('setting of a data set', key, known)
+    for settings in (defaults, *(variants or {}).values()): check_fields(DatasetSettings, settings, 'setting of a data set', f'data set {name!r}')
     DATASETS[name] = RegisteredDataset(load, defaults, variants or {}, mirror, augment)
 
 def dataset_names()->list:
@@ -662,7 +659,9 @@ def dataset_settings(
     if name not in DATASETS or (variant and variant not in DATASETS[name].variants):
         raise unknown_name('data set', key, dataset_names())
     d = DATASETS[name]
-    settings = DatasetSettings(**{'name': name, 'key': key, **d.defaults, **d.variants.get(variant, {}), **overrides})
+    values = {'name': name, 'key': key, **d.defaults, **d.variants.get(variant, {}), **overrides}
+    check_fields(DatasetSettings, values, 'setting of a data set', f'data set {key!r}')
+    settings = DatasetSettings(**values)
     for field, least in (('batch_size', 1), ('epochs', 0), ('print_freq', 1), ('width', 1), ('height', 1), ('channels', 1), ('out_channels', 1)):
         if not getattr(settings, field) >= least: raise ValueError(f'data set {key!r}: {field} is {getattr(settings, field)}, and at least {least} is wanted')
     return settings

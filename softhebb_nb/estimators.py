@@ -7,6 +7,7 @@ __all__ = ['SoftHebbFeatures', 'SoftHebbClassifier']
 
 # %% ../nbs/35_estimators.ipynb #4d2a31cf
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .core import get_device
 from .datasets import DatasetSettings, Images
-from .networks import BlockSpec, build_network, get_preset, plan_network
+from .networks import BlockSpec, build_network, format_layer, get_preset, parse_layer, plan_network
 from .training import compute_features, plan_phases, run_phase
 
 # %% ../nbs/35_estimators.ipynb #50c8cba7
@@ -40,8 +41,8 @@ class _SoftHebb(BaseEstimator):
     def _blocks(self):
         if self.preset is not None: return get_preset(self.preset) if isinstance(self.preset, str) else list(self.preset)
         if self.image_shape is not None: return get_preset('3SoftHebbCnnMNIST')
-        layer = f'soft-c{int(self.n_neurons)}-t{self.t_invert:g}-lr0.05-lp0.5-r{self.radius:g}'
-        return [BlockSpec(layer, 'MLP', 'batchnorm2d-flatten', 'triangle_1'), BlockSpec('BP-c2', 'MLP')]
+        layer = replace(parse_layer('soft-c1-lr0.05-lp0.5', 'MLP'), out_channels=int(self.n_neurons), t_invert=float(self.t_invert), radius=float(self.radius))
+        return [BlockSpec(format_layer(layer, 'MLP'), 'MLP', 'batchnorm2d-flatten', 'triangle_1'), BlockSpec('BP-c2', 'MLP')]
 
 # %% ../nbs/35_estimators.ipynb #1e0b3d77
 @patch

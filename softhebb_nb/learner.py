@@ -100,11 +100,13 @@ def validate(self:Learner,
     cbs=(), # further callbacks
     dl=None, # the loader to validate on; None: `dls.valid`
 )->dict: # what the callbacks found
-    "Go through the validation data once, without learning."
-    dls, self.dls, history = self.dls, DataLoaders(None, dl if dl is not None else self.dls.valid), self.history
-    self.history = []
+    "Go through the validation data once, without learning; learner and model are then as they were."
+    before, modes = dict(vars(self)), [(module, module.training) for module in self.model.modules()]
+    self.dls, self.history = DataLoaders(None, dl if dl is not None else self.dls.valid), []
     try: return self.fit(1, train=False, cbs=cbs).history[0]
-    finally: self.dls, self.history = dls, history
+    finally:
+        vars(self).clear(); vars(self).update(before)
+        for module, training in modes: module.training = training
 
 # %% ../nbs/05_learner.ipynb #83a62a9e
 @patch
@@ -144,10 +146,12 @@ def _pass(self:Learner, training, dl):
     if hasattr(dl, 'set_epoch'): dl.set_epoch(self.epoch)
     name = 'train' if training else 'validate'
     self(f'before_{name}')
+    self.iter = None
     with torch.set_grad_enabled(training and any(getattr(cb, 'needs_grad', False) for cb in self.active)):
         for self.iter, batch in enumerate(dl):
             self.xb, self.yb, *_ = *(to_device(b, self.device) for b in _parts(batch)), None
             self._during('batch', self._batch)
+    if self.iter is None: raise ValueError(f'the loader to {"train" if training else "validate"} on yields no batch: it has too few samples for one, or is a generator that is used up')
     self(f'after_{name}')
 
 @patch
@@ -227,18 +231,23 @@ class MetricsCB(Callback):
         for m in self.metrics.values(): m.to(self.learn.device).reset()
 
     def after_loss(self):
-        if self.learn.loss is None: return
-        n = len(self.learn.xb)
-        self.total += self.learn.loss.detach() * n  # stays on the device: no waiting for it
-        self.count += n
+        if self.learn.loss is not None:
+            n = _samples(self.learn.xb)
+            self.total += self.learn.loss.detach() * n  # stays on the device: no waiting for it
+            self.count += n
+        if self.learn.yb is None: return
         for m in self.metrics.values(): m.update(self.learn.preds.detach(), self.learn.yb)
 
     def _report(self, name):
-        if self.count == 0: return
         total = torch.stack([self.total, torch.tensor(float(self.count), device=self.total.device)]).double()
         if dist.is_available() and dist.is_initialized(): dist.all_reduce(total)  # as torchmetrics does for the metrics
-        self.learn.row[f'{name}_loss'] = (total[0] / total[1]).item()
-        for key, m in self.metrics.items(): self.learn.row[f'{name}_{key}'] = m.compute().item()
+        if total[1] > 0: self.learn.row[f'{name}_loss'] = (total[0] / total[1]).item()
+        for key, m in self.metrics.items():
+            if m.update_called: self.learn.row[f'{name}_{key}'] = m.compute().item()
+
+def _samples(batch): # how many it holds
+    while not isinstance(batch, torch.Tensor): batch = next(iter(batch.values() if isinstance(batch, dict) else batch))
+    return len(batch)
 
 def accuracy(
     num_classes:int, # how many classes there are

@@ -43,10 +43,10 @@ class Learner:
     epoch: Any
     row: Any
     put_off: Any
+    iter: Any
     training: Any
     dl: Any
     n_iter: Any
-    iter: Any
     xb: Any
     yb: Any
     loss: Any
@@ -94,6 +94,8 @@ class MetricsCB(Callback):
     def _reset(self) -> Any: ...
     def after_loss(self) -> Any: ...
     def _report(self, name) -> Any: ...
+
+def _samples(batch) -> Any: ...
 
 def accuracy(num_classes: int) -> Any: ...
 

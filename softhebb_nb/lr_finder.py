@@ -17,15 +17,26 @@ from .learner import Callback, CancelFit, Learner
 from .schedule import exponential_schedule
 
 # %% ../nbs/07_lr_finder.ipynb #67e9dae9
-def _keep_model(model):
-    places = [place for module in model.modules() for place in (vars(module), module._parameters, module._buffers)]
-    contents = [dict(place) for place in places]
+def _containers(objects): # dictionaries of their attributes, and whatever lists, sets and dictionaries these hold
+    found, todo = {}, [vars(o) for o in objects]
+    while todo:
+        place = todo.pop()
+        if id(place) in found: continue
+        found[id(place)] = place
+        todo += [v for v in (place.values() if isinstance(place, dict) else place) if isinstance(v, (dict, list, set, tuple))]
+    return [place for place in found.values() if not isinstance(place, tuple)]
+
+def _keep_objects(objects): # modules and callbacks
+    places = _containers(objects)
+    contents = [copy.copy(place) for place in places]
     tensors = [(t, t.detach().clone(), t.grad if t.is_leaf else None)
-               for content in contents for t in content.values() if isinstance(t, torch.Tensor)]
+               for content in contents for t in (content.values() if isinstance(content, dict) else content) if isinstance(t, torch.Tensor)]
     for t, _, grad in tensors:
         if grad is not None: t.grad = None  # a gradient from before is set aside, and not added to
     def put_back():
-        for place, content in zip(places, contents): place.clear(); place.update(content)
+        for place, content in zip(places, contents):
+            place.clear()
+            (place.extend if isinstance(place, list) else place.update)(content)
         with torch.no_grad():
             for t, value, grad in tensors:
                 t.copy_(value)
@@ -68,10 +79,10 @@ def _keep_random(loader, device):
 def restoring(
     learn:Learner, # the learner that is used inside the block
 ):
-    "After the block, however it ends: model, gradients, optimizer, random generators and the learner's attributes as they were."
+    "After the block, however it ends: model, gradients, optimizer, callbacks, random generators and the learner's attributes as they were."
     learn.model.to(learn.device)  # as `fit` would: buffers that move are new tensors
     attributes = dict(vars(learn), history=list(learn.history), cbs=list(learn.cbs))
-    put_back = [_keep_model(learn.model), _keep_optimizer(learn.opt), _keep_random(learn.dls and learn.dls.train, learn.device)]
+    put_back = [_keep_objects([*learn.model.modules(), *learn.cbs]), _keep_optimizer(learn.opt), _keep_random(learn.dls and learn.dls.train, learn.device)]
     try: yield learn
     finally:
         for restore in put_back: restore()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
-from .core import optional_import, private_random, unknown_name
+from .core import check_fields, optional_import, private_random, unknown_name
 from .competition import RULES, RePU, Triangle, check_rank, get_activation
 from .datasets import DatasetSettings, register_image_folder
 from .layers import CUSTOM_RULES, SUPERVISED_RULE, HebbConv2d, HebbLayer, HebbLinear, check_sizes, initial_scale
@@ -128,10 +128,9 @@ OPERATIONS = ('batchnorm1d', 'batchnorm2d', 'flatten', 'maxnorm', 'normnorm')
 def block_layer(
     spec:BlockSpec, # the block in words
 )->LayerSpec:
-    "A block's layer: its layer string, and its options; `ValueError` for an unknown option."
-    layer, known = parse_layer(spec.layer, spec.arch), [f.name for f in fields(LayerSpec)]
-    for name in spec.options or {}:
-        if name not in known: raise unknown_name('option of a layer', name, known, f'(beside the layer {spec.layer!r})')
+    "A block's layer: its layer string, and its options; `ValueError` for an unknown option, or a value of another kind."
+    layer = parse_layer(spec.layer, spec.arch)
+    check_fields(LayerSpec, spec.options or {}, 'option of a layer', f'beside the layer {spec.layer!r}')
     return replace(layer, **(spec.options or {}))
 
 # %% ../nbs/24_networks.ipynb #931896db
@@ -525,19 +524,14 @@ def read_settings(
 def _toml(): return importlib.import_module('tomllib') if sys.version_info >= (3, 11) else optional_import('tomli', 'toml')
 
 # %% ../nbs/24_networks.ipynb #a3f8c987
-_FILE_KEYS = [f.name for f in fields(BlockSpec)]
-_KINDS = {'layer': str, 'arch': str, 'operation': str, 'activation': str, 'pool': str, 'dropout': (int, float), 'att_dropout': (int, float), 'batch_norm': bool, 'options': dict}
-
 def _read_block(block, where, reference=False):
     "The `BlockSpec` of a block in a file, all of its words checked."
-    if not isinstance(block, dict): raise ValueError(f'{where}: a block is a table with the keys {", ".join(_FILE_KEYS)}; got {block!r}')
+    if not isinstance(block, dict): raise ValueError(f'{where}: a block is a table with the keys {", ".join(f.name for f in fields(BlockSpec))}; got {block!r}')
     if reference:
         renamed = {'preset': 'layer', 'layer': 'options'}
         block = {renamed.get(k, k): v for k, v in block.items() if k not in ('num', 'resume') and v is not None}
         block['options'] = {k: v for k, v in block.get('options', {}).items() if k != 'metric_mode'}
-    for key, value in block.items():
-        if key not in _FILE_KEYS: raise unknown_name('key', key, _FILE_KEYS, f'({where})')
-        if not isinstance(value, _KINDS[key]): raise ValueError(f'{where}: {key} = {value!r} is no {getattr(_KINDS[key], "__name__", "number")}')
+    check_fields(BlockSpec, block, 'key', where)
     if 'layer' not in block: raise ValueError(f'{where}: the layer is missing (layer = "softkrotov-c96-k5-p2-t1-lr0.08")')
     spec = BlockSpec(**{'arch': 'CNN' if re.search(r'-k[0-9]', block['layer']) else 'MLP', **block})
     if spec.arch not in ('CNN', 'MLP'): raise unknown_name('arch', spec.arch, ('CNN', 'MLP'), f'({where})')

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .core import derive_seed, optional_import, read_json, unknown_name, write_json
+from .core import check_fields, derive_seed, optional_import, read_json, unknown_name, write_json
 from .datasets import DatasetSettings
 from .learner import Callback
 from .networks import BlockSpec, LayerSpec, block_layer, format_layer, parse_layer
@@ -137,12 +137,15 @@ def apply_overrides(
     for path, value in _leaves(overrides, 'the trial'):
         section, name = path[0], _ALIASES.get(path[-1], path[-1])
         if section in data:
+            check_fields(DatasetSettings, {name: value}, 'setting', f'the trial, [{section}]')
             data[section] = replace(data[section], **{name: value})
             shared = (section, name) == ('dataset_unsup', 'seed') and 'seed' not in overrides.get('dataset_sup', {})
             if shared: data['dataset_sup'] = replace(data['dataset_sup'], seed=value)
             continue
         for i in _blocks_of(section):
-            if i < len(blocks) and len(path) == 2: blocks[i] = replace(blocks[i], **{name: value})
+            if i < len(blocks) and len(path) == 2:
+                check_fields(BlockSpec, {name: value}, 'setting', f'the trial, [b{i}]')
+                blocks[i] = replace(blocks[i], **{name: value})
             elif i < len(blocks): layers.setdefault(i, {})[name] = value
             elif strict: raise ValueError(f'the search varies block {i}, and the network has the blocks 0 to {len(blocks) - 1}')
     for i, settings in layers.items(): blocks[i] = _with_layer(blocks[i], i, settings, strict)
@@ -155,9 +158,8 @@ def _with_layer(spec, i, settings, strict):
     if not layer.hebbian and not strict: settings = {k: v for k, v in settings.items() if k not in ('rule', 't_invert')}
     wrong = [k for k in settings if spec.arch == 'MLP' and k in _CONV]
     if wrong: raise ValueError(f'block {i} is fully connected and has no {wrong[0]}')
-    kinds = {k: type(getattr(layer, k)) for k in settings if getattr(layer, k) is not None}
-    try: wanted = replace(layer, **{k: kinds[k](v) if k in kinds else v for k, v in settings.items()})
-    except (TypeError, ValueError) as e: raise ValueError(f'block {i}: {settings}: {e}') from e
+    check_fields(LayerSpec, settings, 'setting', f'the trial, [b{i}.layer]')
+    wanted = replace(layer, **settings)
     text = format_layer(wanted, spec.arch)
     read = parse_layer(text, spec.arch)  # what the string has no key for goes into the options
     return replace(spec, layer=text, options={k: v for k, v in vars(wanted).items() if getattr(read, k) != v})
