@@ -48,7 +48,7 @@ class CommandParser(argparse.ArgumentParser):
     def parse_args(self, args=None): # list of arguments; None: those of the command line
         "Load the file of `--presets`, whose names the other arguments may use; parse them, and check the name of `--preset`; `ValueError` for an unknown option, value or preset."
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        first.add_argument('--presets', nargs='?')
+        first.add_argument('--presets', nargs='?', type=os.path.expanduser)
         presets = first.parse_known_args(args)[0].presets
         if presets: load_presets(presets)
         known, rest = self.parse_known_args(args)
@@ -73,6 +73,14 @@ def _switch(text):
     if text.lower() not in values: raise argparse.ArgumentTypeError(f'{text!r} is neither true nor false')
     return values[text.lower()]
 SWITCH = dict(type=_switch, nargs='?', const=True, metavar='BOOL')
+
+def _at_least(least):
+    def number(text):
+        try: value = int(text)
+        except ValueError: raise argparse.ArgumentTypeError(f'invalid int value: {text!r}') from None
+        if value < least: raise argparse.ArgumentTypeError(f'{text}: at least {least} is wanted')
+        return value
+    return number
 
 def _numbered_file(text):
     number, _, file = text.partition('=')
@@ -148,11 +156,22 @@ def make_plan(
     blocks = plan_network(specs, replace(sup, out_channels=len(sup.training_class)) if sup.training_class else sup)
     phases = plan_phases(blocks, unsup, sup, args.training_mode, args.training_blocks)
     plan = dict(args=args, unsup=unsup, sup=sup, specs=specs, blocks=blocks, phases=phases)
+    _check_flags(plan)
     if getattr(args, 'compare', None) and not blocks[-1].layer.supervised: raise ValueError('--compare trains the same classifier on other features, and the last block of this network is no classifier')
     sizes = [(s.channels, s.height, s.width) for s in (unsup, sup)]
     if _needs_unsup(plan) and sizes[0] != sizes[1]:
         raise ValueError(f'--dataset-unsup {unsup.key} has images of {sizes[0]} and --dataset-sup {sup.key} of {sizes[1]}: a network takes images of one size')
+    if _needs_unsup(plan) and unsup.zca_whitened != sup.zca_whitened:
+        raise ValueError(f'of --dataset-unsup {unsup.key} and --dataset-sup {sup.key} only one is whitened: the classifier would see other images than the blocks below it learned from')
     return plan
+
+def _check_flags(plan): # those that say nothing together
+    args = plan['args']
+    if getattr(args, 'compare', None) and not plan['sup'].epochs: raise ValueError(f"--compare trains classifiers, and --dataset-sup {plan['sup'].key} has epochs = 0")
+    numbers = [i for i, _ in getattr(args, 'load_block', None) or ()]
+    twice = [i for i in numbers if numbers.count(i) > 1]
+    if twice: raise ValueError(f'--load-block names block {twice[0]} twice')
+    if getattr(args, 'save_blocks', False) and not args.save: raise ValueError('--save-blocks writes into the run folder, and with --save false there is none')
 
 def _needs_unsup(plan): return any(p.mode == 'unsupervised' for p in plan['phases'])
 
@@ -311,6 +330,7 @@ def train_command(
     _check_name(args.model_name, '--model-name', '--runs-dir')
     plan = make_plan(args)
     if args.dry_run: print(json.dumps(plan_summary(plan), indent=1)); return plan_summary(plan)
+    if args.dataset_unsup and not _needs_unsup(plan): print(f'note: --dataset-unsup {args.dataset_unsup} is not used: no block learns without labels in this training', file=sys.stderr)
     result, run = train_plan(plan)
     if process_rank() == 0: _print_result(result, run)
     return result
@@ -389,7 +409,9 @@ def compare_with_controls(
     last, seed = len(plan['blocks']) - 1, plan['args'].seed
     def control(name, blocks, phases):
         start = time.time()
-        trained = train_network(build_network(blocks, seed).to(device), phases, data, None, device=device, quiet=True)
+        net = build_network(blocks, seed).to(device)
+        set_precision(net, plan['args'].precision)
+        trained = train_network(net, phases, data, None, device=device, quiet=True)
         entries = [r['valid_accuracy'] for r in trained['log'][-1]['rows'] if r.get('valid_accuracy') is not None]
         rows.append(dict(name=name, test_accuracy=entries[-1], seconds=round(time.time() - start, 2)))
         if not quiet: print(f"control: {name} {_percent(entries[-1])}", flush=True)
@@ -464,8 +486,13 @@ def plan_search(
     for i in args.block or []:
         if not 0 <= i < len(base['blocks']): raise ValueError(f"--block {i}: the network has the blocks 0 to {len(base['blocks']) - 1}")
     if args.block and not named: raise ValueError('--block is for the named searches; a file names its blocks itself')
+    if args.block and args.config in ('seed', 'one_seed'): raise ValueError(f'--block {args.block[0]}: the search {args.config!r} varies no block')
     space = named_search(args.config, args.block) if named else read_settings(args.config, 'the search')
-    trials = expand_trials(space, args.num_samples, args.seed, args.config if not named else f'the search {args.config!r}')
+    where = args.config if not named else f'the search {args.config!r}'
+    trials = expand_trials(space, args.num_samples, args.seed, where)
+    once = len(trials) // args.num_samples
+    if args.num_samples > 1 and [t['overrides'] for t in trials] == [t['overrides'] for t in trials[:once]] * args.num_samples:
+        raise ValueError(f'--num-samples {args.num_samples}: {where} draws nothing at random, and all samples would be the same')
     for i in args.block or []:
         if base['blocks'][i].layer.rule == 'bp': raise ValueError(f'--block {i} learns by backprop, and the search {args.config!r} varies Hebbian layers: name another')
     strict = not (named and args.block is None)
@@ -570,7 +597,7 @@ def post_hoc_parser()->argparse.ArgumentParser:
     "The flags of `softhebb_post_hoc`."
     p = CommandParser('softhebb_post_hoc', 'Measure the supervised loss of Hebbian blocks while they learn, with a classifier that was trained afterwards, against backprop.')
     for flags in (_network_flags, _seed_flags): flags(p)
-    p.add_argument('--points', type=int, default=30, metavar='N', help='how often the loss is measured on the way')
+    p.add_argument('--points', type=_at_least(2), default=30, metavar='N', help='how often the loss is measured on the way')
     return p
 
 def plan_post_hoc(
@@ -596,8 +623,8 @@ def post_hoc_command(
     _check_name(args.model_name, '--model-name', '--runs-dir')
     plan = plan_post_hoc(args)
     learn, classify, _ = plan['phases']
-    backprop = Phase('supervised', list(range(len(plan['twin']))), learn.epochs, learn.batch_size, classify.lr)
-    summary = dict(plan_summary(plan), precision=args.precision, backprop=dict(blocks=[b.summary() for b in plan['twin']], phase=backprop.summary()))
+    backprop = dict(Phase('supervised', list(range(len(plan['twin']))), 0, learn.batch_size, classify.lr).summary(), epochs='until it has seen as many images as the Hebbian blocks')
+    summary = dict(plan_summary(plan), precision=args.precision, backprop=dict(blocks=[b.summary() for b in plan['twin']], phase=backprop))
     if args.dry_run: print(json.dumps(summary, indent=1)); return summary
     device, data, seed = get_device(args.gpu_id), load_plan_data(plan), plan['args'].seed
     set_seed(seed)
@@ -613,7 +640,10 @@ def _trained_before(args, summary, net): # the weights of the finished run --mod
     run = Run.latest(args.runs_dir, args.model_name) if args.model_name else None
     if run is None: return None
     if not run.finished: raise ValueError(f'--model-name {args.model_name}: {run.folder} is not finished; resume it first')
-    differ = [k for k in ('blocks', 'settings_unsup', 'seed', 'precision', 'validation', 'validation_unsup', 'validation_sup') if run.config.get(k) != json.loads(json.dumps(summary[k]))]
+    wanted = json.loads(json.dumps(dict(summary, phases=summary['phases'][:2])))  # the third repeats the first
+    if 'phases' in run.config and run.config['phases'] != wanted['phases']:
+        raise ValueError(f'--model-name {args.model_name}: {run.folder} was trained in other phases: train it with --training-mode consecutive, all of its blocks, and the same data sets')
+    differ = [k for k in ('blocks', 'settings_unsup', 'settings_sup', 'seed', 'precision', 'validation', 'validation_unsup', 'validation_sup') if run.config.get(k) != wanted[k]]
     if differ: raise ValueError(f'--model-name {args.model_name}: {run.folder} was trained with another {differ[0]}')
     weights = load_tensors(run.folder/'model.safetensors')[0]
     load_weights(net, weights, run.folder)   # as a check

@@ -86,7 +86,7 @@ class ImageFiles:
     size: int = None     # side in pixels that they are brought to; None: as they are, and all alike
     channels: int = 3    # 1 for grey
     open: Callable = open_image # open(item, size, channels) -> array (channels, height, width)
-    folder: Path = None  # where `decode` keeps what it has decoded; None: nowhere
+    folder: Path = None  # where `decode_images` keeps what it has decoded; None: nowhere
     num_workers: int = None  # processes that decode batches; None: one for each processor, at most 8
 
     def __len__(self): return len(self.items)
@@ -593,6 +593,10 @@ class DatasetSettings:
     stream: bool = None          # decode files batch by batch, always (True), never (False), or if they would take half the free memory (None)
     num_workers: int = None      # processes that decode them; None: one for each processor, at most 8
 
+    def __post_init__(self):
+        for field, least in dict(batch_size=1, epochs=0, print_freq=1, width=1, height=1, channels=1, out_channels=1).items():
+            if not getattr(self, field) >= least: raise ValueError(f'data set {self.key or self.name!r}: {field} is {getattr(self, field)}, and at least {least} is wanted')
+
 def _steps(steps:dict, **fields): # {'1': (epochs, batch size, epochs between two tests)} -> fields of the settings, all with these further ones
     return {key: {**dict(zip(('epochs', 'batch_size', 'print_freq'), values)), **fields} for key, values in steps.items()}
 
@@ -643,8 +647,10 @@ def register_dataset(
     "Add a data set to the registry, or replace one; `ValueError` for a name with an underscore or an unknown setting."
     if '_' in name: raise ValueError(f'data set {name!r}: an underscore separates a name from its variant; leave it out')
     if augment not in AUGMENTATIONS: raise unknown_name('augmentation', augment, AUGMENTATIONS)
-    for settings in (defaults, *(variants or {}).values()): check_fields(DatasetSettings, settings, 'setting of a data set', f'data set {name!r}')
-    DATASETS[name] = RegisteredDataset(load, defaults, variants or {}, mirror, augment)
+    variants = variants or {}
+    if not isinstance(variants, dict) or not all(isinstance(v, dict) for v in variants.values()): raise ValueError(f'data set {name!r}: variants is {variants!r}, and a table of settings for each variant is wanted')
+    for settings in (defaults, *variants.values()): check_fields(DatasetSettings, settings, 'setting of a data set', f'data set {name!r}')
+    DATASETS[name] = RegisteredDataset(load, defaults, variants, mirror, augment)
 
 def dataset_names()->list:
     "All names that a command accepts, with and without variants."
@@ -661,10 +667,7 @@ def dataset_settings(
     d = DATASETS[name]
     values = {'name': name, 'key': key, **d.defaults, **d.variants.get(variant, {}), **overrides}
     check_fields(DatasetSettings, values, 'setting of a data set', f'data set {key!r}')
-    settings = DatasetSettings(**values)
-    for field, least in (('batch_size', 1), ('epochs', 0), ('print_freq', 1), ('width', 1), ('height', 1), ('channels', 1), ('out_channels', 1)):
-        if not getattr(settings, field) >= least: raise ValueError(f'data set {key!r}: {field} is {getattr(settings, field)}, and at least {least} is wanted')
-    return settings
+    return DatasetSettings(**values)
 
 # %% ../nbs/20_datasets.ipynb #1d585194
 class _OnlyArrays(pickle.Unpickler):

@@ -9,7 +9,7 @@ __all__ = ['ATTACK_LOSSES', 'ATTACKS', 'name_neurons', 'winner_scores', 'Winners
            'gradient_masking']
 
 # %% ../nbs/26_evaluation.ipynb #9e41d5fa
-import inspect
+import inspect, math
 from dataclasses import replace
 from functools import partial
 
@@ -19,8 +19,9 @@ from torch import nn
 
 from .core import derive_seed, optional_import, private_random, unknown_name
 from .datasets import DeviceLoader, Images
+from .hooks import evaluating
 from .layers import HebbLayer
-from .learner import Callback, DataLoaders, Learner, MetricsCB, ProgressCB, TrainCB, accuracy
+from .learner import Callback, CancelFit, DataLoaders, Learner, MetricsCB, ProgressCB, TrainCB, accuracy
 from .networks import Dropout, Network
 from .schedule import ParamScheduler, halving_schedule
 from .training import FeatureLoader, Phase, SeedCB, run_phase
@@ -137,7 +138,8 @@ def linear_probe(
     seed:int=0,                  # of initial weights, order and dropout
     cbs=(),                      # further callbacks
 )->dict: # the last row of the history: train_loss, train_accuracy, valid_loss, valid_accuracy
-    "Train a linear classifier on features, taken as they are (bring very small or large ones to a spread near 1), and test it."
+    "Train a linear classifier on features, taken as they are (bring very small or large ones to a spread near 1), and test it; `ValueError` for no epoch."
+    if epochs < 1: raise ValueError(f'epochs is {epochs}, and at least 1 is wanted')
     with private_random(seed):
         model = nn.Sequential(Dropout(dropout), nn.Linear(train_features.shape[1], num_classes)).to(train_features.device)
         dls = DataLoaders(FeatureLoader(train_features, train_labels, batch_size, True, seed), FeatureLoader(test_features, test_labels, 500))
@@ -174,15 +176,17 @@ class LossCourseCB(Callback):
         net:nn.Module,  # what is tested; the learner may train a part of it
         test:Images,    # what it is tested on
         points:int=30,  # how many tests, about: of two that fall on one step, one is left out
-    ): self.net, self.test, self.points, self.course, self.images = net, test, points, [], 0
+        steps:int=None, # end the fit after so many; None: let it come to its end
+    ): self.net, self.test, self.points, self.steps, self.course, self.images = net, test, points, steps, [], 0
     def before_train(self):
         if self.course: return
-        total = self.learn.n_epochs * self.learn.n_iter
+        total = self.steps or self.learn.n_epochs * self.learn.n_iter
         self.at = {round(total**(i / max(1, self.points - 1))) for i in range(self.points)}
         self._test()
     def after_step(self):
         self.images += len(self.learn.xb)
         if self.learn.step_count in self.at: self._test()
+        if self.learn.step_count == self.steps: raise CancelFit
     def _test(self):
         self.course.append(dict(images=self.images, **test_scores(self.net, self.test, device=self.learn.device)))
         self.learn.model.train()
@@ -216,10 +220,11 @@ def post_hoc_loss(
     if differ and trained is not None: raise ValueError(f'the network was trained in another way than this measurement repeats it ({differ[0]} differs): train it with --training-mode consecutive')
     if differ: raise RuntimeError(f'the second training did not repeat the first: {differ[0]} differs')
     if twin is None: return dict(post_hoc=course.course, backprop=None)
-    settings = replace(sup[0], epochs=hebbian.epochs, batch_size=hebbian.batch_size)
-    phase = Phase('supervised', list(range(len(twin.blocks))), hebbian.epochs, hebbian.batch_size, classifier.lr)
-    backprop = LossCourseCB(twin, sup[2], points)
-    learn(twin, phase, sup, 0, [backprop], 'backprop', settings)
+    epochs, rest = divmod(hebbian.epochs * len(unsup[1]), len(sup[1]))  # as many images, also where the two sets differ in size
+    steps = epochs * -(-len(sup[1]) // hebbian.batch_size) + -(-rest // hebbian.batch_size)
+    phase = Phase('supervised', list(range(len(twin.blocks))), epochs + (rest > 0), hebbian.batch_size, classifier.lr)
+    backprop = LossCourseCB(twin, sup[2], points, steps)
+    learn(twin, phase, sup, 0, [backprop], 'backprop', replace(sup[0], epochs=phase.epochs, batch_size=phase.batch_size))
     return dict(post_hoc=course.course, backprop=backprop.course)
 
 def _start_anew(net, blocks, initial):
@@ -270,6 +275,10 @@ def input_gradient(
     if not torch.isfinite(gradient).all(): raise ValueError(f'{type(model).__name__}: the gradient of the {loss} loss is NaN or infinite for some image')
     return gradient, each.detach(), logits.argmax(1) != y
 
+def _norm(norm): # infinity in either spelling, or 2
+    if norm in ('inf', 2, math.inf): return 2 if norm == 2 else 'inf'
+    raise ValueError(f"norm {norm!r}: 'inf' or 2")
+
 def _step(gradient, norm): # the steepest change of length 1
     if norm == 'inf': return gradient.sign()
     return gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, *[1]*(gradient.dim() - 1))
@@ -298,7 +307,8 @@ def fgsm(
     loss:str='cross_entropy', # one of `ATTACK_LOSSES`
     norm='inf',      # or 2
 )->torch.Tensor: # attacked images
-    "One step of size epsilon up the gradient (Goodfellow et al., 2015)."
+    "One step of size epsilon up the gradient (Goodfellow et al., 2015); `ValueError` for an unknown norm."
+    norm = _norm(norm)
     return (x + epsilon * _step(input_gradient(model, x, y, loss)[0], norm)).clamp(0, 1)
 
 # %% ../nbs/26_evaluation.ipynb #cc1c04f9
@@ -314,8 +324,9 @@ def pgd(
     norm='inf',       # or 2
     seed:int=0,       # of the random starts
 )->torch.Tensor: # attacked images
-    "Small steps up the gradient, with a projection after each (Madry et al., 2018); `ValueError` for an unknown norm."
-    if norm not in ('inf', 2): raise ValueError(f"norm {norm!r}: 'inf' or 2")
+    "Small steps up the gradient, with a projection after each (Madry et al., 2018); `ValueError` for an unknown norm, or no step."
+    norm = _norm(norm)
+    if steps < 1 or restarts < 1: raise ValueError(f'steps is {steps} and restarts is {restarts}: at least 1 of each is wanted')
     generator, step = torch.Generator().manual_seed(seed), 2.5*epsilon/steps if step is None else step
     worst, how_bad = x, torch.full((len(x),), -torch.inf, device=x.device)
     for _ in range(restarts):
@@ -332,7 +343,7 @@ ATTACKS = {'noise': noise_attack, 'fgsm': fgsm, 'pgd': pgd}
 
 # %% ../nbs/26_evaluation.ipynb #d526ba74
 class AttackCB(Callback):
-    "Attacks each batch before the model sees it."
+    "Attacks each batch before the model sees it; the attack itself sees the models in evaluation mode, also in training."
     order = -5
     def __init__(self,
         attack,          # attack(model, x, y, epsilon) -> changed images
@@ -344,7 +355,9 @@ class AttackCB(Callback):
         self.seed = None if seeded is None else seeded.default
     def before_batch(self):
         own = {} if self.seed is None else dict(seed=derive_seed(self.seed, 'attack', self.learn.iter))  # no two batches with the same noise
-        self.learn.xb = self.attack(self.model or self.learn.model, self.learn.xb, self.learn.yb, self.epsilon, **own)
+        model = self.model or self.learn.model
+        with evaluating(model): # its passes teach no Hebbian layer and no batch norm
+            self.learn.xb = self.attack(model, self.learn.xb, self.learn.yb, self.epsilon, **own)
 
 def robustness(
     model:nn.Module,  # in evaluation mode when it is attacked
@@ -352,14 +365,17 @@ def robustness(
     attacks:dict,     # name -> epsilons; names of `ATTACKS`
     **kwargs,         # for all attacks that take them, such as steps, loss, norm
 ): # a pandas DataFrame: attack, epsilon, accuracy, loss
-    "Loss and accuracy under attacks of several strengths; `ValueError` for an unknown attack."
+    "Loss and accuracy under attacks of several strengths; `ValueError` for an unknown attack, or an argument that none of them takes."
     import pandas
+    for name in attacks:
+        if name not in ATTACKS: raise unknown_name('attack', name, ATTACKS)
+    takes = {name: list(inspect.signature(ATTACKS[name]).parameters)[4:] for name in attacks}
+    for k in kwargs:
+        if attacks and not any(k in known for known in takes.values()): raise unknown_name('argument of these attacks', k, sorted({k for known in takes.values() for k in known}))
     model.eval()
     rows = []
     for name, epsilons in attacks.items():
-        if name not in ATTACKS: raise unknown_name('attack', name, ATTACKS)
-        known = inspect.signature(ATTACKS[name]).parameters
-        attack = partial(ATTACKS[name], **{k: v for k, v in kwargs.items() if k in known})
+        attack = partial(ATTACKS[name], **{k: v for k, v in kwargs.items() if k in takes[name]})
         for epsilon in epsilons: rows.append(dict(attack=name, epsilon=epsilon, **test_scores(model, data, cbs=[AttackCB(attack, epsilon)])))
     return pandas.DataFrame(rows, columns=['attack', 'epsilon', 'accuracy', 'loss'])
 

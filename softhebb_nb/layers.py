@@ -247,10 +247,11 @@ HebbLayer.delta_bias = property(lambda self: self._bias_change, doc="Change of t
 @patch
 @torch.no_grad()
 def update(self:HebbLayer):
-    "weight += lr · gain · delta, for the neurons that train; then renew the learning rate. Each change is applied once; `RuntimeError` without a forward pass, `ValueError` for a change that is not finite."
+    "weight += lr · gain · delta, for the neurons that train; then renew the learning rate. Each change is applied once; `RuntimeError` without a forward pass, `ValueError` for a change that is not finite (on the processor: a GPU does not wait for the answer)."
     if not self.pending: raise RuntimeError('nothing to apply: run the layer forward in training mode before each update()')
     self.pending = False
-    if self.weight.device.type == 'cpu' and not math.isfinite((largest_entry(self._change) if self._largest is None else self._largest).max()):
+    largest = largest_entry(self._change) if self._largest is None else self._largest
+    if self.weight.device.type == 'cpu' and not (math.isfinite(largest.max()) and (self.bias is None or torch.isfinite(self._bias_change).all())):
         raise ValueError('the change of weights is not finite: look for NaN or infinite values in the input of this layer; no weight was changed')
     n = self.nb_train
     rate = self.lr * self.gain
@@ -262,7 +263,7 @@ def update(self:HebbLayer):
 
 # %% ../nbs/23_layers.ipynb #7b1623d4
 class HebbLinear(HebbLayer):
-    "A fully connected layer that learns by soft or hard competition. Call it for pre-activations, then `update()`."
+    "A fully connected layer that learns by soft or hard competition. Call it for pre-activations, then `update()`; `ValueError` for groups."
     tolerance = .005
     def __init__(self,
         in_features:int,   # inputs
@@ -282,6 +283,7 @@ class HebbLinear(HebbLayer):
         **kwargs,             # further arguments of `HebbLayer`
     ):
         check_sizes(in_features=in_features, out_features=out_features)
+        if kwargs.get('groups', 1) != 1: raise ValueError(f"groups is {kwargs['groups']}, and the inputs of a fully connected layer are seen by all of its neurons")
         super().__init__((out_features, in_features), rule=rule, bias=bias, lebesgue_p=lebesgue_p, t_invert=t_invert, lr=lr, power_lr=power_lr,
                          delta=delta, radius=radius, init=init, decay_speed=decay_speed, decay_divisor=decay_divisor, **kwargs)
         self.in_features, self.out_features, self.bias_rate = in_features, out_features, 1/(t_invert or 1)
@@ -348,7 +350,7 @@ def forward(self:HebbConv2d,
         u = F.conv2d(x, weight, None if bias is None else bias.to(x.dtype), self.stride, 0, self.dilation, self.groups).to(self.weight.dtype)
     else:
         u = weigh_rows(inputs, weight.view(self.out_channels, -1), bias, self.groups).to(self.weight.dtype)
-        u = u.view(len(x), *self._positions(x), -1).permute(0, 3, 1, 2)
+        u = u.view(len(x), *self._positions(x), self.out_channels).permute(0, 3, 1, 2)
     if self.triangle is not None: u = self.triangle(u)
     if self.training:
         self.learn(inputs, u.detach().permute(0, 2, 3, 1).reshape(-1, self.out_channels))

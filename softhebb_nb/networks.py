@@ -29,6 +29,7 @@ _KEYS = {'c': ('out_channels', int), 'k': ('kernel_size', int), 'p': ('padding',
          'ls': ('lr_sup', float), 'lb': ('lebesgue_p', float), 'v': ('adaptive', bool), 'a': ('delta', float), 'r': ('radius', float),
          'e': ('pre_triangle', bool), 'm': ('mask_thsd', float)}
 _CONV_ONLY = ('k', 'p', 's', 'd', 'g', 'e', 'm')
+_CONV_FIELDS = tuple(_KEYS[key][0] for key in _CONV_ONLY)
 
 @dataclass
 class LayerSpec:
@@ -128,10 +129,12 @@ OPERATIONS = ('batchnorm1d', 'batchnorm2d', 'flatten', 'maxnorm', 'normnorm')
 def block_layer(
     spec:BlockSpec, # the block in words
 )->LayerSpec:
-    "A block's layer: its layer string, and its options; `ValueError` for an unknown option, or a value of another kind."
-    layer = parse_layer(spec.layer, spec.arch)
-    check_fields(LayerSpec, spec.options or {}, 'option of a layer', f'beside the layer {spec.layer!r}')
-    return replace(layer, **(spec.options or {}))
+    "A block's layer: its layer string, and its options; `ValueError` for an unknown option, a value of another kind, or an option that only convolutions have."
+    layer, options = parse_layer(spec.layer, spec.arch), spec.options or {}
+    check_fields(LayerSpec, options, 'option of a layer', f'beside the layer {spec.layer!r}')
+    wrong = [k for k in options if spec.arch == 'MLP' and k in _CONV_FIELDS and options[k] != getattr(layer, k)]
+    if wrong: raise ValueError(f'beside the layer {spec.layer!r}: a fully connected layer has no {wrong[0]}')
+    return replace(layer, **options)
 
 # %% ../nbs/24_networks.ipynb #931896db
 class MaxNorm(nn.Module):
@@ -281,6 +284,9 @@ def plan_network(
             init = 'normal' if 'batchnorm' in spec.operation else 'positive'
             scale = initial_scale(init, layer.radius, size[0]//layer.groups * (layer.kernel_size or 1)**2, layer.lebesgue_p)
         plans.append(BlockPlan(i, spec, layer, shape, size[0], out, init, scale))
+        try:
+            with torch.device('meta'): _build_layer(plans[-1])  # without memory: it checks the rest of its settings
+        except ValueError as e: raise ValueError(f'{where}: {e}') from None
         shape = out
     return plans
 
@@ -530,7 +536,7 @@ def _read_block(block, where, reference=False):
     if reference:
         renamed = {'preset': 'layer', 'layer': 'options'}
         block = {renamed.get(k, k): v for k, v in block.items() if k not in ('num', 'resume') and v is not None}
-        block['options'] = {k: v for k, v in block.get('options', {}).items() if k != 'metric_mode'}
+        if isinstance(block.get('options', {}), dict): block['options'] = {k: v for k, v in block.get('options', {}).items() if k != 'metric_mode'}
     check_fields(BlockSpec, block, 'key', where)
     if 'layer' not in block: raise ValueError(f'{where}: the layer is missing (layer = "softkrotov-c96-k5-p2-t1-lr0.08")')
     spec = BlockSpec(**{'arch': 'CNN' if re.search(r'-k[0-9]', block['layer']) else 'MLP', **block})

@@ -8,6 +8,7 @@ from .datasets import DatasetSettings
 __all__ = ['OPERATIONS', 'PRESETS', 'LayerSpec', 'parse_layer', 'format_layer', 'BlockSpec', 'block_layer', 'MaxNorm', 'UnitNorm', 'AttentionDropout', 'Dropout', 'Block', 'BlockPlan', 'plan_network', 'Network', 'build_network', 'get_preset', 'backprop_twin', 'read_settings', 'load_presets']
 _KEYS: dict
 _CONV_ONLY: tuple
+_CONV_FIELDS: Any
 
 @dataclass
 class LayerSpec:

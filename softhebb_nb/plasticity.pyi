@@ -1,7 +1,7 @@
 # Made from the module of this name by tests/make_stubs.py
 from typing import Any
 import torch
-__all__ = ['LR_DECAYS', 'p_power', 'p_norm', 'patch_rows', 'Tiles', 'weigh_rows', 'hebbian_change', 'largest_entry', 'adaptive_lr', 'decayed_lr', 'bias_change']
+__all__ = ['LR_DECAYS', 'LEAST_PRIOR', 'p_power', 'p_norm', 'patch_rows', 'Tiles', 'weigh_rows', 'hebbian_change', 'largest_entry', 'adaptive_lr', 'decayed_lr', 'bias_change']
 
 def p_power(weight: torch.Tensor, lebesgue_p: float = ...) -> torch.Tensor: ...
 
@@ -47,5 +47,6 @@ def adaptive_lr(radius: torch.Tensor, lr: float, power_lr: float) -> torch.Tenso
 LR_DECAYS: tuple
 
 def decayed_lr(lr: float, step: int, decay_steps: int | None, lr_decay: str = ..., decay_speed: float = ..., decay_divisor: float = ...) -> float: ...
+LEAST_PRIOR: float
 
 def bias_change(y: torch.Tensor, bias: torch.Tensor, t_invert: float, total=...) -> torch.Tensor: ...

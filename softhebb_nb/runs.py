@@ -19,6 +19,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from .core import atomic_write, new_folder, numbered_folders, read_json, write_json
+from .competition import get_activation
 from .datasets import DatasetSettings
 from .layers import HebbLayer
 from .learner import Callback
@@ -117,9 +118,15 @@ def read_reference(
 
 _RESOLVED = ('kernel_size', 'padding', 'stride', 'dilation', 'groups', 't_invert', 'bias', 'lebesgue_p', 'pre_triangle') # of the layer: what its outputs depend on
 
+def _reference_activation(function, param=None, **_): # a name, with the parameter where the function takes one
+    named = f'{function}_{param:g}' if param is not None else function
+    try: get_activation(named)
+    except ValueError: get_activation(function); return function
+    return named
+
 def _reference_block(block):
     activation, pool = block.get('activation'), block.get('pool')
-    if isinstance(activation, dict): activation = f"{activation['function']}_{activation['param']:g}"
+    if isinstance(activation, dict): activation = _reference_activation(**activation)
     if isinstance(pool, dict): pool = '_'.join(str(pool[k]) for k in ('type', 'kernel_size', 'stride', 'padding'))
     operation = (block.get('operation') or '').replace('maxnorm', 'max').replace('max', 'maxnorm')
     resolved = {'bias' if k == 'add_bias' else k: v for k, v in block['layer'].items() if v is not None}  # what a search may have changed

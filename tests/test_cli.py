@@ -138,6 +138,10 @@ def test_ctrl_c_tells_how_to_go_on(tmp_path):
     (['--seed', '9'*20], 'is too large'),
     (['--preset', '2SoftMlpMNIST', '--dataset', 'MNIST5k_quick', '--knn', '5000'], '--knn 5000: there are 300 training images'),
     (['--presets'], 'expected one argument'),
+    (['--presets=~/none.json'], f"{Path('~/none.json').expanduser()} cannot be read"),
+    (['--preset', '2SoftMlpMNIST', '--load-block', '0=a', '0=b'], '--load-block names block 0 twice'),
+    (['--preset', '2SoftMlpMNIST', '--save', 'false', '--save-blocks'], 'with --save false there is none'),
+    (['--preset', '2SoftHebbCnnCIFAR', '--dataset-unsup', 'CIFAR10_zca', '--dataset-sup', 'CIFAR10_50'], 'only one is whitened'),
 ])
 def test_bad_flags(args, message, tmp_path, capsys):
     from softhebb_nb.cli import train_main
@@ -280,11 +284,17 @@ def test_post_hoc_of_a_trained_model(small, tmp_path, capsys):
     assert json.loads((folder/'result.json').read_text())['post_hoc'][-1]['accuracy'] == pytest.approx(trained['test_accuracy'])
     assert cli.post_hoc_main([*small, '--model-name', 'mine', '--seed', '5']) == 2
     assert 'was trained with another' in capsys.readouterr().err
+    assert cli.post_hoc_main([*small, '--model-name', 'mine', '--dataset-sup', 'MNIST5k_20']) == 2
+    assert 'was trained in other phases' in capsys.readouterr().err
+    assert cli.train_main([*small, '--training-blocks', '0', '--model-name', 'body']) == 0  # its classifier learned nothing
+    assert cli.post_hoc_main([*small, '--model-name', 'body']) == 2
+    assert 'was trained in other phases' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('args, message', [
     (['--preset', '2CnnCIFAR', '--dataset', 'CIFAR10_1'], 'no Hebbian block'),
     (['--preset', '2SoftMlpMNIST', '--points', 'x'], 'invalid int value'),
+    (['--preset', '2SoftMlpMNIST', '--points', '-3'], 'at least 2 is wanted'),
     (['--preset', '2SoftMlpMNIST', '--model-name', 'a/b'], 'cannot hold a slash'),
 ])
 def test_bad_flags_of_post_hoc(args, message, tmp_path, capsys):
@@ -301,6 +311,8 @@ def test_bad_flags_of_post_hoc(args, message, tmp_path, capsys):
     (['--config', '1', '--block', '2'], '--block 2 learns by backprop'),
     (['--metric', 'acc'], "unknown metric 'acc'"),
     (['--num-samples', '0'], '0 samples'),
+    (['--num-samples', '3'], 'draws nothing at random'),
+    (['--config', 'one_seed', '--block', '0'], "the search 'one_seed' varies no block"),
     (['--folder-name', '../x', '--debug'], 'cannot hold a slash'),
     (['--resume', 'all', '--debug'], 'no run'),
 ])
