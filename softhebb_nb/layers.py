@@ -344,12 +344,13 @@ def forward(self:HebbConv2d,
     x = x.contiguous(memory_format=torch.channels_last)
     if self.padding: x = F.pad(x, (self.padding,)*4, 'reflect' if self.padding_mode == 'reflect' else 'constant')
     weight, bias = p_power(self.weight, self.lebesgue_p), self.bias
-    if self.precision is not None: x, weight = x.to(self.precision), weight.to(self.precision)
+    if self.precision is not None: x = x.to(self.precision)
     inputs = self._inputs(x.detach()) if self.training or not x.requires_grad else None
     if inputs is None or x.requires_grad:
-        u = F.conv2d(x, weight, None if bias is None else bias.to(x.dtype), self.stride, 0, self.dilation, self.groups).to(self.weight.dtype)
+        u = F.conv2d(x, weight.to(x.dtype), None, self.stride, 0, self.dilation, self.groups).to(weight.dtype)
+        if bias is not None: u = u + bias[:, None, None]
     else:
-        u = weigh_rows(inputs, weight.view(self.out_channels, -1), bias, self.groups).to(self.weight.dtype)
+        u = weigh_rows(inputs, weight.view(self.out_channels, -1), bias, self.groups)
         u = u.view(len(x), *self._positions(x), self.out_channels).permute(0, 3, 1, 2)
     if self.triangle is not None: u = self.triangle(u)
     if self.training:
@@ -363,7 +364,7 @@ def _positions(self:HebbConv2d, x): # of the kernels on padded images
 # %% ../nbs/23_layers.ipynb #dacdf497
 @patch
 def _inputs(self:HebbConv2d, x): # rows or tiles; or None where a convolution is faster
-    large = self.in_channels * self.out_channels >= 2**(13 if self.training else 15) and self.weight.dtype == x.dtype  # as measured
+    large = self.in_channels * self.out_channels >= 2**(13 if self.training else 15) and x.dtype in (self.weight.dtype, self.precision)  # as measured
     fit = large and Tiles.fit(x, self.kernel_size, self.stride, self.dilation, self.groups)
     if fit and (not self.training or self.plasticity is hebbian_change): return Tiles(x)
     size = math.prod(self._positions(x)) * len(x) * self.weight[0].numel() * x.element_size()
@@ -388,8 +389,8 @@ def has_bfloat16(
     "Has this device units for bfloat16 matrix products?"
     if device.type == 'cuda': return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type != 'cpu': return False
-    amx = getattr(torch.cpu, '_is_amx_tile_supported', None) or getattr(torch._C._cpu, '_is_amx_tile_supported', None)
-    return bool(amx and amx())
+    checks = [getattr(torch.cpu, f'_is_{unit}_supported', None) for unit in ('amx_tile', 'avx512_bf16')]  # older versions of PyTorch know fewer
+    return any(check() for check in checks if check)
 
 def set_precision(
     model:nn.Module,          # any model with Hebbian layers

@@ -84,7 +84,7 @@ class Tiles:
     )->bool:
         "Can this convolution be done by tiles?"
         return ((kernel_size, stride, dilation, groups) == (3, 1, 1, 1) and len(x) > 0 and x.shape[2] % 2 == x.shape[3] % 2 == 0 and min(x.shape[2:]) > 2
-                and x.device.type == 'cpu' and x.dtype in (torch.float32, torch.float64))
+                and x.device.type == 'cpu' and x.dtype in (torch.float32, torch.float64, torch.bfloat16))
 
     @property
     def shape(self)->tuple: # (rows, columns)
@@ -109,16 +109,16 @@ class Tiles:
 def weigh(self:Tiles,
     weight:torch.Tensor, # (out, in)
 )->torch.Tensor: # (samples, out)
-    "Pre-activations of all positions."
+    "Pre-activations of all positions, in the weight's precision; operands of the products have that of the tiles."
     c, u = self.values.shape[2], weight.new_empty(4 * self.values.shape[1], len(weight))
-    widen, gather = _both_ways(_KERNEL, weight), _both_ways(_OUTPUT, weight)
+    widen, gather = _both_ways(_KERNEL, self.values), _both_ways(_OUTPUT, self.values)
     for i in range(0, len(weight), self.at_once):
-        w, some = weight[i:i + self.at_once], u[:, i:i + self.at_once]
-        kernels = _work('kernels', (len(w), 16, c), w)
-        torch.bmm(widen.expand(len(w), 16, 9), w.view(-1, c, 9).transpose(1, 2), out=kernels)
+        w, some = weight[i:i + self.at_once].to(self.values.dtype), u[:, i:i + self.at_once]
+        kernels = _work('kernels', (16, len(w), c), w)
+        torch.mm(widen, w.reshape(-1, 9).t(), out=kernels.view(16, -1))
         for samples, tiles, (n, high, wide) in self._parts(len(weight)):
             x = self.values[:, tiles]
-            products = torch.bmm(x, kernels.permute(1, 2, 0), out=_work('products', (16, x.shape[1], len(w)), w))
+            products = torch.bmm(x, kernels.transpose(1, 2), out=_work('products', (16, x.shape[1], len(w)), w))
             four = (gather @ products.view(16, -1)).view(2, 2, n, high, wide, -1)
             self._by_two(some[samples], n).copy_(four.permute(2, 3, 0, 4, 1, 5))
     return u
@@ -128,18 +128,21 @@ def correlate(self:Tiles,
     y:torch.Tensor, # post-synaptic activity, (samples, out)
     out:torch.Tensor=None, # (out, in), where to write
 )->torch.Tensor: # (out, in)
-    "Σ y·x over all positions."
-    c = self.values.shape[2]
+    "Σ y·x over all positions, in the precision of y; operands of the products have that of the tiles."
+    c, parts = self.values.shape[2], [*self._parts(y.shape[1])]
     if out is None: out = y.new_empty(y.shape[1], 9 * c)
-    widen, spread = _both_ways(_KERNEL, y), _both_ways(_OUTPUT, y).t()
+    narrow, spread, rounded = _both_ways(_KERNEL, self.values).t(), _both_ways(_OUTPUT, self.values).t(), self.values.dtype != y.dtype
     for i in range(0, len(out), self.at_once):
         some, part = y[:, i:i + self.at_once], out[i:i + self.at_once].view(-1, c, 9)
-        kernels = _work('kernels', (16, len(part), c), y)
-        for j, (samples, tiles, (n, high, wide)) in enumerate(self._parts(len(out))):
-            four = self._by_two(some[samples], n).permute(2, 4, 0, 1, 3, 5).reshape(4, -1)
-            activity = torch.mm(spread, four, out=_work('products', (16, four.shape[1]), y)).view(16, -1, len(part))
-            torch.baddbmm(kernels, activity.transpose(1, 2), self.values[:, tiles], beta=min(j, 1), out=kernels)
-        torch.bmm(kernels.permute(1, 2, 0), widen.expand(len(part), 16, 9), out=part)
+        kernels = _work('kernels', (16, len(part), c), self.values)
+        for j, (samples, tiles, (n, high, wide)) in enumerate(parts):
+            four = self._by_two(some[samples], n).permute(2, 4, 0, 1, 3, 5).to(self.values.dtype).reshape(4, -1)
+            activity = torch.mm(spread, four, out=_work('products', (16, four.shape[1]), four)).view(16, -1, len(part)).transpose(1, 2)
+            if rounded or not j: torch.bmm(activity, self.values[:, tiles], out=kernels)
+            else: torch.baddbmm(kernels, activity, self.values[:, tiles], out=kernels)
+            if not rounded and j < len(parts) - 1: continue  # rounded products are summed in the precision of y
+            nine = torch.mm(narrow, kernels.view(16, -1), out=_work('nine', (9, kernels[0].numel()), four)).view(9, -1, c).permute(1, 2, 0)
+            part.add_(nine) if rounded and j else part.copy_(nine)
     return out
 
 # %% ../nbs/22_plasticity.ipynb #10af4c60
@@ -149,12 +152,13 @@ def weigh_rows(
     bias:torch.Tensor=None, # (out,)
     groups:int=1,         # groups of inputs and neurons that do not see each other
 )->torch.Tensor: # pre-activations (samples, out)
-    "Pre-activation of every neuron for every row."
-    if isinstance(rows, Tiles): return rows.weigh(weight) if bias is None else rows.weigh(weight) + bias
-    if groups == 1: return rows @ weight.t() if bias is None else torch.addmm(bias.to(rows.dtype), rows, weight.t())
-    split = rows.view(len(rows), groups, -1).transpose(0, 1)
-    u = torch.bmm(split, weight.view(groups, len(weight)//groups, -1).transpose(1, 2)).transpose(0, 1).reshape(len(rows), -1)
-    return u if bias is None else u + bias
+    "Pre-activation of every neuron for every row, in the weight's precision; operands of the products have that of the rows."
+    if isinstance(rows, Tiles): u = rows.weigh(weight)
+    elif groups == 1: u = (rows @ weight.to(rows.dtype).t()).to(weight.dtype)
+    else:
+        split, kernels = rows.view(len(rows), groups, -1).transpose(0, 1), weight.to(rows.dtype).view(groups, len(weight)//groups, -1)
+        u = torch.bmm(split, kernels.transpose(1, 2)).transpose(0, 1).reshape(len(rows), -1).to(weight.dtype)
+    return u if bias is None else u.add_(bias)
 
 def hebbian_change(
     rows,                # inputs x, (samples, in), or `Tiles`
