@@ -661,8 +661,9 @@ class SemanticDictionary:
         classes,              # names of the classes
         task:str='all',       # to which the images belong
     ):
-        "Take in a batch; `ValueError` if classes or kernels are not those of the batches before."
+        "Take in a batch; `ValueError` if classes or kernels are not those of the batches before, or for a label without a class."
         classes, n = [str(c) for c in classes], activity.shape[1]
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes): raise ValueError(f'labels from {labels.min()} to {labels.max()}: there are {len(classes)} classes, numbered from 0')
         if self.classes.setdefault(task, classes) != classes: raise ValueError(f'task {task!r} has the classes {self.classes[task]}, got {classes}')
         tables, images = self.tables.setdefault(task, {}), self.images.setdefault(task, {})
         if layer not in tables: tables[layer], images[layer] = torch.zeros(len(classes), n, dtype=torch.double), torch.zeros(len(classes), dtype=torch.long)

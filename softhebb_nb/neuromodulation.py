@@ -40,7 +40,7 @@ def kernel_sensitivity(
     x:torch.Tensor,  # inputs of the layer, (n, …)
 )->torch.Tensor: # (kernels,), summed over the inputs
     "Σ over inputs and weights of |d ‖relu(u)‖² / dw|: how much the layer's response depends on each kernel (MAS; Aljundi et al. 2018, section 4.3)."
-    x, total = x.detach().float(), torch.zeros(len(layer.weight), device=x.device)
+    x, total = x.detach().to(layer.weight.dtype), layer.weight.new_zeros(len(layer.weight))
     if getattr(layer, 'padding', 0): x = F.pad(x, (layer.padding,)*4, 'reflect' if layer.padding_mode == 'reflect' else 'constant')
     gradients = vmap(grad(partial(_rectified_energy, layer)), (None, 0))
     for part in x.split(max(1, 2**23 // layer.weight.numel())): total += gradients(layer.weight, part).abs().flatten(2).sum((0, 2))
