@@ -38,8 +38,9 @@ class KernelStats:
         layer:str,           # name of the layer
         values:torch.Tensor, # (kernels,): one value each; or (samples, kernels)
     ):
-        "Take in values."
+        "Take in values; `ValueError` for another number of kernels than before."
         values = values.detach().float()
+        if layer in self.mean and values.shape[-1] != len(self.mean[layer]): raise ValueError(f'layer {layer!r} has {len(self.mean[layer])} kernels here, got {values.shape[-1]} values')
         if values.dim() == 1: self._join(layer, 1, values, 0.)
         elif len(values): self._join(layer, len(values), values.mean(0), values.var(0, correction=0) * len(values))
 
@@ -169,6 +170,9 @@ class _Curve:
         self.rows, self.n = [*self.rows, self._mean()], 0
         if len(self.rows) < self.points: return
         self.rows, self.stride = [((i + j)/2, (a + b)/2) for (i, a), (j, b) in zip(self.rows[::2], self.rows[1::2])], 2*self.stride
+    def to(self, device): # rows may lie on it; the open sum is moved too
+        self.rows = [(i, r.to(device)) for i, r in self.rows]
+        if self.n: self.sum = self.sum[0], self.sum[1].to(device)
     def _mean(self): return self.sum[0] / self.n, self.sum[1] / self.n
     def table(self): # (points, 1 + columns)
         rows = self.rows + ([self._mean()] if self.n else [])
@@ -231,6 +235,7 @@ class WeightDeltas(Callback):
         if self._copies[name].shape != weight.shape:
             raise ValueError(f'the weight of {name!r} was {tuple(self._copies[name].shape)} and is now {tuple(weight.shape)}: call reset()')
         self._copies[name] = self._copies[name].to(weight)
+        self._curves[name].to(weight.device)
         for streams in (self._sizes.mean, self._sizes.squares, self._std, self._wins, self._won, self._parts, self._looks):
             if name in streams: streams[name] = streams[name].to(weight.device)
 
@@ -387,11 +392,13 @@ def values(self:WeightDeltas,
     if self._stored is not None: return self._stored[stream]
     return {name: self._value(stream, name) for name in self.modules}
 
+def _wide(t): return t.float() if t.dtype in (torch.float16, torch.bfloat16) else t
+
 @patch
 @torch.no_grad()
 def _value(self:WeightDeltas, stream, name):
     module, n = self.modules[name], self._sizes.n.get(name, 0)
-    copy = self._copies.get(name, module.weight.detach())
+    copy = _wide(self._copies.get(name, module.weight.detach()))
     zeros = torch.zeros(len(copy), device=copy.device)
     p = module.lebesgue_p if isinstance(module, HebbLayer) else 2.
     if stream == 'radius': return torch.linalg.vector_norm(copy.flatten(1), ord=p, dim=1)
@@ -401,9 +408,9 @@ def _value(self:WeightDeltas, stream, name):
     if stream == 'wins': return self._wins[name].clone() if name in self._wins else zeros.long()
     if stream in ('net', 'signed'):
         if n == 0: return zeros
-        change = copy.flatten(1) - self._start.read(name).to(copy.device)
+        change = copy.flatten(1) - _wide(self._start.read(name).to(copy.device))
         return torch.linalg.vector_norm(change, dim=1) if stream == 'net' else change.mean(1) / n
-    return self._parts[name][('hebbian', 'anti_hebbian', 'decay').index(stream)].clone() if name in self._parts else zeros
+    return self._parts[name][('hebbian', 'anti_hebbian', 'decay').index(stream)].clone() if name in self._parts else zeros * math.nan
 
 def _stream(name, text): return property(lambda self: self.values(name), doc=f'{text}: layer -> (kernels,)')
 WeightDeltas.path = _stream('path', 'Mean norm of the change in an interval')
@@ -489,8 +496,9 @@ class ReceptiveField:
         positions:torch.Tensor, # (…, 2): row and column in the layer's output
     )->torch.Tensor: # (…, 4): top, left, bottom, right in pixels; the last two are not in it; may reach beyond the image, into the padding
         "The pixels that positions see."
-        first = positions * torch.tensor(self.step) + torch.tensor(self.start)
-        return torch.cat([first, first + torch.tensor(self.size)], -1)
+        size, step, start = (torch.tensor(v, device=positions.device) for v in (self.size, self.step, self.start))
+        first = positions * step + start
+        return torch.cat([first, first + size], -1)
 
 _SLIDING = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d)  # besides `HebbConv2d`, which is told by its attributes
 
@@ -517,7 +525,7 @@ def receptive_field(
     for m, before, after in calls[:ends[0] + 1]:
         if len(after) != 4 or len(before) != 4: return whole
         if _slides(m):
-            k, s, d = _pair(m.kernel_size), _pair(m.stride), _pair(getattr(m, 'dilation', 1))
+            k, s, d = _pair(m.kernel_size), _pair(m.kernel_size if m.stride is None else m.stride), _pair(getattr(m, 'dilation', 1))
             pad = getattr(m, 'padding', 0)
             p = {'valid': (0, 0), 'same': tuple(dd*(kk - 1)//2 for dd, kk in zip(d, k))}[pad] if isinstance(pad, str) else _pair(pad)
             size = tuple(r + dd*(kk - 1)*j for r, dd, kk, j in zip(size, d, k, step))
@@ -563,6 +571,10 @@ class Activations(Callback):
     def cleanup_fit(self): self._hooks.remove()
 
     @property
+    def modules(self)->dict: # name -> layer
+        "The layers that are listened to, under the name that other instruments have for them."
+        return self.layers
+    @property
     def mean(self)->dict: # layer -> (kernels,)
         "Mean activity of each kernel over the images."
         return dict(self.stats.mean)
@@ -598,12 +610,12 @@ def _keep_top(self:Activations, name, flat, first, width):
 # %% ../nbs/30_capture.ipynb #ea0381fa
 @patch
 def run(self:Activations,
-    data,               # `Images`, or a tensor (n, …)
+    data,               # `Images`, or a tensor (n, …); bytes are scaled to 0 to 1
     batch_size:int=250, # images at a time; does not change the result
     cbs=(),             # further callbacks
 )->'Activations':
-    "Let images run through the model, in evaluation mode and in their order."
-    loader = DeviceLoader(data, batch_size) if isinstance(data, Images) else [(x,) for x in data.split(batch_size)]
+    "Let images run through the model, in evaluation mode and in their order; they join what was seen before (`reset` forgets it)."
+    loader = DeviceLoader(data, batch_size) if isinstance(data, Images) else [(x.float()/255 if x.dtype == torch.uint8 else x,) for x in data.split(batch_size)]
     self.shape = tuple((data.x if isinstance(data, Images) else data).shape[1:])
     with evaluating(self.model): Learner(self.model, DataLoaders(None, loader), cbs=[self, *cbs]).fit(1, train=False)
     return self
@@ -627,8 +639,9 @@ def patches(self:Activations,
     kernel:int, # its number
     images,     # those that were run, in the same order: `Images`, or a tensor (n, channels, height, width)
 )->torch.Tensor: # (top, channels, height, width) of the receptive field, from 0 to 1 for images of bytes
-    "What the kernel saw at the positions that drove it most."
+    "What the kernel saw at the positions that drove it most; `ValueError` for another number of images than were run."
     x = images.x if isinstance(images, Images) else images
+    if layer in self.stats.n and len(x) != self.stats.n[layer]: raise ValueError(f'{len(x)} images, and the best were found among {self.stats.n[layer]}: give those that were run, in their order')
     boxes, cut = self.boxes(layer, tuple(x.shape[1:]))[kernel], []
     for image, (top, left, bottom, right) in zip(self.top[layer].images[kernel].tolist(), boxes.tolist()):
         rows, columns = torch.arange(top, bottom).clamp(0, x.shape[2] - 1), torch.arange(left, right).clamp(0, x.shape[3] - 1)

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['SCENARIOS', 'HEADS', 'PENALTIES', 'STRATEGIES', 'BATCHNORMS', 'Task', 'split_classes', 'match_images', 'TaskSequence',
            'Readout', 'discriminant', 'probe_accuracy', 'cl_metrics', 'TaskCallback', 'Reservoir', 'example_gradients',
-           'PenaltyCB', 'EWC', 'MAS', 'SI', 'ContinualLearner', 'code_version', 'read_result', 'read_results',
-           'accuracy_matrix', 'result_metrics', 'plot_accuracy_matrix', 'plot_task_curves', 'bootstrap_ci', 'holm',
-           'paired_tests', 'continual_parser', 'continual_command', 'continual_main']
+           'PenaltyCB', 'EWC', 'MAS', 'SI', 'ContinualLearner', 'code_version', 'function_code', 'read_result',
+           'read_results', 'accuracy_matrix', 'result_metrics', 'plot_accuracy_matrix', 'plot_task_curves',
+           'bootstrap_ci', 'holm', 'paired_tests', 'continual_parser', 'continual_command', 'continual_main']
 
 # %% ../nbs/33_continual.ipynb #d59d17fc
 import argparse, copy, hashlib, json, os, shutil, sys, time, tokenize
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ def split_classes(
     per_task:int,     # classes a task; the last task gets what is left
     seed:int=None,    # shuffles the classes; None: in their order
 )->list: # of lists, for `TaskSequence.from_classes`
-    "Cut the classes of a data set into tasks; `ValueError` for a name of a class that there is not, or fewer than 1 a task."
+    "Cut the classes of a data set into tasks; `ValueError` for fewer than 1 a task."
     classes = list(range(classes)) if isinstance(classes, int) else list(classes)
     if per_task < 1: raise ValueError(f'{per_task} classes a task: take at least 1')
     if seed is not None: classes = [classes[i] for i in np.random.default_rng(derive_seed(seed, 'classes')).permutation(len(classes))]
@@ -106,7 +106,7 @@ class TaskSequence:
         "All tasks as one."
         def joined(part):
             parts = [getattr(task, part) for task in self.tasks]
-            return Images(torch.cat([p.x for p in parts]), torch.cat([l[p.y] for l, p in zip(self.labels, parts)]), self.classes, f'all {part}')
+            return Images(torch.cat([p.x for p in parts]), torch.cat([l.to(p.y.device)[p.y] for l, p in zip(self.labels, parts)]), self.classes, f'all {part}')
         train = joined('train')
         return Task(train, joined('test'), list(range(len(self.classes))), list(self.classes), len(train))
 
@@ -144,10 +144,11 @@ def from_datasets(cls:TaskSequence,
     download:bool=True,    # download what is missing?
     validation:bool=False, # 20 % of the training images in the place of the test images?
 )->TaskSequence:
-    "Tasks that are whole data sets: all get the channels of the first, and its size if no other is given."
-    tasks, shape = [], None
+    "Tasks that are whole data sets: all get the channels of the first, and its size if no other is given; `ValueError` for two of the same name."
+    tasks, shape, named = [], None, {}
     for dataset in datasets:
         train, test, limit = _sources(dataset, folder, download, validation)
+        if not isinstance(dataset, str) and named.setdefault(train.name, train.x) is not train.x: raise ValueError(f'two data sets are called {train.name!r}, and their classes would be taken for the same: name them, for example by replace(data, name="first")')
         if shape is None:
             height, width = train.x.shape[2:] if size is None else (size, size) if isinstance(size, int) else size
             shape = (train.x.shape[1], height, width)
@@ -194,6 +195,14 @@ class Readout(nn.Module):
     def forward(self, x): # (n, features) -> (n, columns)
         if self.head == 'ncm': return F.normalize(x) @ self.means.t()
         return self.linear(F.layer_norm(x, x.shape[1:]) if self.normalise else x)
+
+    def names(self,
+        tasks:TaskSequence, # that it was made for
+    )->list: # of the columns
+        "What each column answers: a class, with its task where a class has several columns, or a position."
+        if self.scenario == 'domain' and self.head == 'single': return [str(i) for i in range(len(self.label))]
+        names, first = [tasks.classes[i] for i in self.label.tolist()], self.member.long().argmax(0).tolist()
+        return [n if names.count(n) == 1 else f'{n} ({tasks[t].train.name}, task {t + 1})' for n, t in zip(names, first)]
 
     @property
     def readings(self)->tuple: # scenarios in which this head can be asked, the one that it learns for first
@@ -506,6 +515,8 @@ class ContinualLearner:
         feature_dtype=torch.float16, # in which features are kept
         quiet:bool=True,        # no progress?
     ):
+        for what, value in (('epochs', epochs), ('batch_size', batch_size), ('head_epochs', head_epochs), ('head_batch_size', head_batch_size)):
+            if value < 1: raise ValueError(f'{what}={value}: at least 1 is wanted')
         for kind, value, choices in (('strategy', strategy, STRATEGIES), ('batchnorm', batchnorm, BATCHNORMS), ('head', head, HEADS), ('order', order, ('successive', 'together'))):
             if value not in choices: raise unknown_name(kind, value, choices)
         self.net = copy.deepcopy(net)
@@ -530,7 +541,7 @@ def _check(self:ContinualLearner):
         raise ValueError('this network has Hebbian blocks and, below the classifier, blocks that backprop trains: a continual learner takes one kind or the other')
     lost = [name for name, m in self.body.named_modules() if isinstance(m, (nn.Linear, _ConvNd)) and m.weight.requires_grad]
     if self.hebbian and lost: raise ValueError(f'{lost[0]!r} learns by backprop and stands beside Hebbian layers, where nothing trains it: take it out, or call requires_grad_(False) on it to keep it as it is')
-    if not self.hebbian and not learned and self.strategy not in ('random', 'frozen'): raise ValueError("nothing in this network can learn: only strategy='random' is possible")
+    if not self.hebbian and not learned and self.strategy not in ('random', 'frozen'): raise ValueError("nothing in this network can learn: only the strategies 'random' and 'frozen' are possible")
     if self.strategy in PENALTIES and self.hebbian: raise ValueError(f'strategy {self.strategy!r} holds weights by a term of the loss, and Hebbian layers have no loss: use it with a backprop network')
     if self.head == 'ncm' and not self.hebbian and self.strategy not in ('random',):
         raise ValueError("head 'ncm' gives backprop no loss to learn from: use 'multi' or 'single'")
@@ -564,19 +575,20 @@ def _begin(self:ContinualLearner, tasks):
         cb.continual = self
 
 # %% ../nbs/33_continual.ipynb #837c51b0
-def _joined(parts, y=None, name='stream'): # several `Images` as one
+def _joined(parts, y=None, classes=None): # several `Images` as one
     labels = torch.cat([p.y for p in parts]) if y is None else y
-    return Images(torch.cat([p.x for p in parts]), labels, list(range(int(labels.max()) + 1)), name)
+    return Images(torch.cat([p.x for p in parts]), labels, list(range(int(labels.max()) + 1)) if classes is None else classes, 'stream')
 
 @patch
 def _data(self:ContinualLearner, t):
     "What task t trains on, labelled with columns of the head."
-    columns = lambda j: self.readout.columns[j][self.tasks[j].train.y]
-    if self.strategy == 'joint': return _joined([task.train for task in self.tasks], torch.cat([columns(j) for j in range(len(self.tasks))]))
-    new = _joined([self.tasks[t].train], columns(t))
+    names = self.readout.names(self.tasks)
+    def columns(j): y = self.tasks[j].train.y; return self.readout.columns[j].to(y.device)[y]
+    if self.strategy == 'joint': return _joined([task.train for task in self.tasks], torch.cat([columns(j) for j in range(len(self.tasks))]), names)
+    new = _joined([self.tasks[t].train], columns(t), names)
     if self.memory is None or not self.memory.count: return new
     old = Images(self.memory.x, self.memory.y, new.classes)
-    return _joined([new, *[old]*max(1, len(new) // len(old))])  # as many old images as new ones (Hsu et al. 2018)
+    return _joined([new, *[old]*max(1, len(new) // len(old))], classes=names)  # about as many old images as new ones (Hsu et al. 2018), and each at least once
 
 # %% ../nbs/33_continual.ipynb #e9c5682d
 @patch
@@ -680,7 +692,7 @@ def code_version()->str:
 def _digest(value): return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 def _tensor_digest(*tensors):
     digest = hashlib.sha256()
-    for t in tensors: digest.update(f'{tuple(t.shape)} {t.dtype} '.encode() + t.detach().cpu().contiguous().numpy().tobytes())
+    for t in tensors: digest.update(f'{tuple(t.shape)} {t.dtype} '.encode() + t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 # %% ../nbs/33_continual.ipynb #631afae3
@@ -690,6 +702,20 @@ def _plain(value): # is it what json writes, all the way down?
 
 def _settings(thing): # class and plain public attributes
     return {'class': type(thing).__name__, **{k: v for k, v in sorted(vars(thing).items()) if not k.startswith('_') and _plain(v)}}
+
+def _callback_settings(cb): return dict(_settings(cb), **({'fingerprint': _digest(cb.fingerprint())} if hasattr(cb, 'fingerprint') else {}))
+
+def _code_values(code): # byte code, names and constants; functions within functions, too
+    return [code.co_code.hex(), list(code.co_names), [_code_values(c) if isinstance(c, type(code)) else repr(c) for c in code.co_consts]]
+
+def function_code(
+    func, # a function, or any callable
+)->list: # what json can write
+    "What a function does, as far as can be told: its name, code and defaults, and the values that it closes over."
+    if isinstance(func, partial): return [function_code(func.func), repr(func.args), repr(func.keywords)]
+    name = [getattr(func, '__module__', ''), getattr(func, '__qualname__', type(func).__qualname__)]
+    if not hasattr(func, '__code__'): return [*name, repr(func)]
+    return [*name, _code_values(func.__code__), repr(func.__defaults__), [repr(cell.cell_contents) for cell in func.__closure__ or ()]]
 
 @patch
 def fingerprint(self:TaskSequence)->list: # a hash for each task
@@ -708,7 +734,7 @@ def settings(self:ContinualLearner)->dict: # what json can write
                layers=[f'{type(m).__name__} {m.extra_repr()}' for m in self.net.modules() if isinstance(m, (HebbLayer, nn.Linear, nn.Conv2d))])
     names = ('name', 'head', 'scenario', 'strategy', 'batchnorm', 'epochs', 'batch_size', 'lr', 'head_lr', 'head_epochs', 'head_batch_size', 'order', 'memory_size',
              'strength', 'probe_images', 'dropout')
-    return dict({k: getattr(self, k) for k in names}, net=net, feature_dtype=str(self.feature_dtype), callbacks=[_settings(cb) for cb in self.callbacks])
+    return dict({k: getattr(self, k) for k in names}, net=net, feature_dtype=str(self.feature_dtype), callbacks=[_callback_settings(cb) for cb in self.callbacks])
 
 # %% ../nbs/33_continual.ipynb #d2442b2b
 def _key(result): return _digest([result['config'], result['data'], result['code'], result['seed']])[:20]
@@ -864,7 +890,7 @@ def _stream(self:ContinualLearner, start, key, states, keep, skip_1):
         if learns: self._learn_body(self.data, t)
         if self.hebbian or not learns: self._learn_head(self.data, t)
         self._tell('end_task')
-        if self.memory is not None: self.memory.add(self.tasks[t].train.x, self.readout.columns[t][self.tasks[t].train.y])
+        if self.memory is not None: self.memory.add(self.data.x[:self.tasks[t].n], self.data.y[:self.tasks[t].n])  # the new ones come first
         row = self.evaluate()
         seconds = time.perf_counter() - begun
         self.seconds += seconds
@@ -1041,8 +1067,8 @@ def continual_command(
     net, name = _network_of(args, tasks)
     probe = ContinualLearner(net, args.head, strategy='random', scenario=args.scenario, batchnorm=args.batchnorm if args.strategy not in ('joint', 'replay') else 'update')
     backprop = not probe.hebbian
-    learner = ContinualLearner(net, args.head, args.batchnorm, strategy=args.strategy, scenario=args.scenario, epochs=args.epochs or (4 if backprop else 1),
-                               batch_size=args.batch_size or (128 if backprop else 10), lr=args.lr, head_epochs=args.head_epochs, memory=args.memory,
+    learner = ContinualLearner(net, args.head, args.batchnorm, strategy=args.strategy, scenario=args.scenario, epochs=(4 if backprop else 1) if args.epochs is None else args.epochs,
+                               batch_size=(128 if backprop else 10) if args.batch_size is None else args.batch_size, lr=args.lr, head_epochs=args.head_epochs, memory=args.memory,
                                strength=args.strength, probe_images=args.probe_images, seed=args.seed, device=get_device(args.gpu_id),
                                name=f'{name}, {args.strategy}', quiet=args.quiet)
     if args.start and not args.skip_1: learner._load_model(args.start)

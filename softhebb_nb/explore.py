@@ -167,6 +167,7 @@ class WeightSnapshots(Callback):
         if keep < 3: raise ValueError(f'keep={keep}: keep at least 3 copies, of the start, the end and one between')
         if every < 1: raise ValueError(f'every={every}: give a number of images, at least 1')
         self.modules, self.every, self.keep, self.dtype = kernel_layers(model, layers), every, keep, dtype
+        self.norms = {name: m.lebesgue_p for name, m in self.modules.items() if isinstance(m, HebbLayer)} # others: 2
         self.moments, self.images = [], 0 # moments: (images, layer -> weight), replaced and never changed: a browser may read it meanwhile
 
     def before_fit(self):
@@ -190,19 +191,21 @@ class WeightSnapshots(Callback):
 def course(self:WeightSnapshots,
     layer:str,  # name of the layer
     kernel:int, # its number
-)->pd.DataFrame: # columns images, moved (distance from the start, 2-norm) and radius (2-norm), a row a copy
-    "One kernel through time; `ValueError` before anything was copied, or for an unknown layer."
+)->pd.DataFrame: # columns images, moved (distance from the start, 2-norm) and radius (p-norm of the layer), a row a copy
+    "One kernel through time; `ValueError` before anything was copied, or for an unknown layer or kernel."
     if not self.moments: raise ValueError('there are no copies yet: pass these snapshots to Learner.fit as a callback first')
     if layer not in self.moments[0][1]: raise unknown_name('layer', layer, self.moments[0][1])
+    kernels = len(self.moments[0][1][layer])
+    if not 0 <= kernel < kernels: raise ValueError(f'kernel={kernel}: layer {layer!r} has kernels 0 to {kernels - 1}')
     w = torch.stack([weights[layer][kernel].float().flatten() for _, weights in self.moments])
-    return pd.DataFrame(dict(images=[n for n, _ in self.moments], moved=(w - w[0]).norm(dim=1).numpy(), radius=w.norm(dim=1).numpy()))
+    return pd.DataFrame(dict(images=[n for n, _ in self.moments], moved=(w - w[0]).norm(dim=1).numpy(), radius=w.norm(self.norms.get(layer, 2.), dim=1).numpy()))
 
 @patch
 def save(self:WeightSnapshots, path): # of the file to write
     "Write the copies to a safetensors file, whole or not at all."
     before = [{}] + [weights for _, weights in self.moments] # a copy that moments share is written once
     tensors = {f'{i}:{name}': w for i, (_, weights) in enumerate(self.moments) for name, w in weights.items() if before[i].get(name) is not w}
-    save_tensors(path, tensors, dict(kind='WeightSnapshots', every=self.every, keep=self.keep, images=self.images, moments=[n for n, _ in self.moments]))
+    save_tensors(path, tensors, dict(kind='WeightSnapshots', every=self.every, keep=self.keep, images=self.images, norms=self.norms, moments=[n for n, _ in self.moments]))
 
 @patch(cls_method=True)
 def load(cls:WeightSnapshots,
@@ -212,13 +215,17 @@ def load(cls:WeightSnapshots,
     tensors, about = load_tensors(path)
     if not isinstance(about, dict) or about.get('kind') != 'WeightSnapshots': raise ValueError(f'{path} was not written by WeightSnapshots.save')
     self = cls(nn.Linear(1, 1), every=about['every'], keep=about['keep'])
-    self.modules, self.images = {}, about['images']
+    self.modules, self.images, self.norms = {}, about['images'], about.get('norms', {})
     for i, n in enumerate(about['moments']):
         new = {k.split(':', 1)[1]: t for k, t in tensors.items() if k.startswith(f'{i}:')}
         self.moments.append((n, {**(self.moments[-1][1] if i else {}), **new}))
     return self
 
 # %% ../nbs/32_explore.ipynb #2ea586b2
+def _copied(model): # without hooks and watchers, which may belong to a fit that goes on
+    listeners = [v for m in model.modules() for k, v in vars(m).items() if k == 'watchers' or (isinstance(v, dict) and 'hooks' in k)]
+    return copy.deepcopy(model, {id(v): type(v)() for v in listeners})
+
 class KernelBrowser(Explorer):
     "Pick a layer and a kernel, and see its weights, the way they came, what drives it and what it wins; `ValueError` for snapshots without copies."
     figsize = (7, 4.8)
@@ -231,7 +238,7 @@ class KernelBrowser(Explorer):
         batch_size:int=250, # images at a time, when activations are measured
     ):
         if snapshots is not None and not snapshots.moments: raise ValueError('these snapshots have no copies yet: pass them to a fit as a callback first, or leave them out')
-        self.model, self.images = copy.deepcopy(model).eval(), images
+        self.model, self.images = _copied(model).eval(), images
         self.layers = kernel_layers(self.model, layers)
         self.snapshots = WeightSnapshots(self.model, layers) if snapshots is None else snapshots
         if snapshots is None: self.snapshots.before_fit()
@@ -333,7 +340,7 @@ class CompetitionPlayground(Explorer):
         images,           # `Images`, or a tensor (n, channels, height, width)
         layer:str=None,   # name of a Hebbian layer; None: the first
     ):
-        self.model = copy.deepcopy(model).eval()
+        self.model = _copied(model).eval()
         self.layers = {n: m for n, m in self.model.named_modules() if isinstance(m, HebbLayer)}
         if not self.layers: raise ValueError(f'this {type(model).__name__} has no Hebbian layer, in which neurons compete')
         if layer is not None and layer not in self.layers: raise unknown_name('layer', layer, self.layers)
@@ -361,7 +368,7 @@ class CompetitionPlayground(Explorer):
             kept = []
             with Hook(self.layers[self.layer], lambda hook, module, inputs, u: kept.append(u)):
                 self.model(self.x[self.image][None].to(next(iter(self.layers.values())).weight.device))
-            u = kept[0][0].cpu()
+            u = kept[-1][0].cpu()  # the last time, if it ran several times
             self._seen = key, u if u.dim() == 3 else u[:, None, None]
         return self._seen[1]
 

@@ -42,6 +42,7 @@ def _turn(control, choices, value) -> Any: ...
 
 class WeightSnapshots(Callback):
     order: Any
+    norms: Any
     modules: Any
     every: Any
     keep: Any
@@ -57,6 +58,8 @@ class WeightSnapshots(Callback):
     def save(self, path) -> Any: ...
     @classmethod
     def load(cls, path) -> WeightSnapshots: ...
+
+def _copied(model) -> Any: ...
 
 class KernelBrowser(Explorer):
     figsize: tuple

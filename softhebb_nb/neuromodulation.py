@@ -18,8 +18,8 @@ from fastcore.basics import patch
 from torch import nn
 from torch.func import grad, vmap
 
-from .capture import KernelStats, SemanticDictionary, WeightDeltas
-from .continual import TaskCallback
+from .capture import KernelStats, SemanticDictionary, WeightDeltas, images_in
+from .continual import TaskCallback, function_code
 from .competition import share_entropy
 from .core import derive_seed, unknown_name
 from .datasets import DeviceLoader, Images, take_samples
@@ -69,7 +69,8 @@ def reroute_gain(
     alpha:str|float='conserve', # gain of the free; "conserve": as much as keeps the sum of the changes
     limit:float=10.,       # largest gain of the free under "conserve"
 )->torch.Tensor: # (kernels,)
-    "The gain of each kernel: beta, alpha, or 1 for those that are neither damped nor free."
+    "The gain of each kernel: beta, alpha, or 1 for those that are neither damped nor free; `ValueError` for another word than \"conserve\"."
+    if alpha != 'conserve' and not isinstance(alpha, (int, float)): raise ValueError(f"alpha={alpha!r}: give 'conserve' or a gain")
     if alpha == 'conserve':
         taken, there = (mass * damped).sum(), (mass * free).sum()
         alpha = (1 + (1 - beta) * taken / there.clamp_min(1e-30)).clamp(max=limit)
@@ -97,8 +98,8 @@ class Signal:
         return found
 
 def surprise(learn, layer, u, y)->torch.Tensor: # (images,), from 0 to 1; u: pre-activations (images, positions, neurons)
-    "How undecided the competition is: its entropy as a share of the largest possible, mean over positions. For `Signal(surprise, per='sample')`."
-    return share_entropy(u, layer.t_invert, 2).mean(1)
+    "How undecided the competition is: its entropy as a share of the largest possible, mean over positions and groups. For `Signal(surprise, per='sample')`."
+    return share_entropy(u.reshape(*u.shape[:2], layer.groups, -1), layer.t_invert, 3).mean((1, 2))
 
 # %% ../nbs/34_neuromodulation.ipynb #139f7830
 IMPORTANCES = ('dictionary', 'change', 'both', 'mas', 'all')
@@ -140,26 +141,34 @@ class Neuromodulator(TaskCallback):
         self.importance = importance if isinstance(importance, str) else getattr(importance, '__name__', 'function')
         self.beta, self.alpha, self.threshold, self.cap, self.k, self.tasks, self.control, self.limit = beta, alpha, threshold, cap, k, tasks, control, limit
         self.samples, self.seed, self.signal, self.like = samples, seed, repr(signal) if signal is not None else None, like  # plain settings; what follows is state
-        self._measure, self._signal, self._deltas, self._given = importance, signal, deltas, dictionary
+        self._measure, self._signal, self._deltas = importance, signal, deltas
+        self._given = None if dictionary is None else SemanticDictionary(dictionary.k, dictionary.by).merge(dictionary)  # a copy: what this modulator adds is its own
         self.reset()
-        for task in self.dictionary.tables: self._scores.append({layer: self.dictionary.counts(layer, task) for layer in self.dictionary.tables[task]})
 
 # %% ../nbs/34_neuromodulation.ipynb #34f5cace
 @patch
 def reset(self:Neuromodulator)->Neuromodulator:
-    "Forget all tasks; a dictionary that was given stays as it is."
-    self.dictionary = SemanticDictionary(self.k) if self._given is None else self._given
-    self._scores = []           # for each earlier task: layer -> (kernels,)
+    "Forget all tasks but those of a dictionary that was given."
+    self.dictionary = SemanticDictionary(self.k) if self._given is None else SemanticDictionary(self.k, self._given.by).merge(self._given)
+    self._scores = [{layer: self.dictionary.counts(layer, task) for layer in layers} for task, layers in self.dictionary.tables.items()]  # for each earlier task: layer -> (kernels,)
     self._past, self._now = KernelStats(), KernelStats()  # sizes of updates before the learning rate: earlier tasks, this one
-    self._log, self._layers, self._bars = {}, {}, {}      # (task, layer) -> (5, kernels)
+    self._log, self._layers, self._bars = {}, {}, {}      # (task, layer) -> (6, kernels)
     self._wrapped, self._values, self._trace, self._gains, self._path_before = {}, {}, {}, {}, None
     return self
+
+@patch
+def fingerprint(self:Neuromodulator)->dict: # what json can write
+    "What decides a run beside the plain settings: the dictionary that was given, and what the functions do."
+    tables = {} if self._given is None else {task: {layer: table.tolist() for layer, table in layers.items()} for task, layers in self._given.tables.items()}
+    return dict(dictionary=tables, measure=function_code(self._measure) if callable(self._measure) else None,
+                signal=function_code(self._signal.func) if self._signal is not None else None)
 
 @patch
 def protected(self:Neuromodulator,
     layer:str, # name of the layer
 )->torch.Tensor: # (kernels,), bool; None before the first task is remembered
-    "Which kernels of a layer are protected now."
+    "Which kernels of a layer are protected now; `ValueError` for a layer whose importance was not measured."
+    if self._scores and not any(layer in s for s in self._scores): raise unknown_name('layer', layer, [name for s in self._scores for name in s])
     return self._choice(layer, len(self._scores))
 
 @patch
@@ -196,13 +205,20 @@ def before_fit(self:Neuromodulator): self._trace = {}
 @patch
 def before_train(self:Neuromodulator):
     model = self.learn.model
+    self._check_names(model)
     self._layers = {name: m for name, m in model.named_modules() if isinstance(m, HebbLayer) and m.training}
     device = self.learn.device
-    self._masks = {name: mask.to(device) for name in self._layers if (mask := self.protected(name)) is not None}
+    self._masks = {name: mask.to(device) for name in self._layers if (mask := self._choice(name, len(self._scores))) is not None}
     self._bars = {name: self._bar(name).to(device) for name in self._masks}
     self._gains = {name: layer.gain.clone() for name, layer in self._layers.items()}
     if self._signal is not None:
         for name, layer in self._layers.items(): self._wrap(name, layer)
+
+@patch
+def _check_names(self:Neuromodulator, model): # in a `ContinualLearner` they fit
+    measured = list(dict.fromkeys(name for s in self._scores for name in s))
+    if self.continual is None and measured and not set(measured) & {name for name, _ in model.named_modules()}:
+        raise ValueError(f'importance was measured for {", ".join(measured)}, and the model that is trained has none of these layers: call remember with a model in which they have the same names')
 
 @patch
 def _bar(self:Neuromodulator, name): # (kernels,) size above which an update is unusual
@@ -261,7 +277,7 @@ def _wrap(self:Neuromodulator, name, layer):
 
 @patch
 def _modulated(self:Neuromodulator, name, layer, original, rows, u, y, weight, groups):
-    signal, n = self._signal, len(self.learn.xb)
+    signal, n = self._signal, images_in(self.learn.xb)
     value = signal.value(self.learn, layer, u.view(n, -1, u.shape[1]), y.view(n, -1, u.shape[1]))
     if signal.per == 'sample': y = (y.view(n, -1, u.shape[1]) * value[:, None, None]).view_as(y)
     elif layer.process_group is None: self._values[name] = value
@@ -311,6 +327,7 @@ def _score(self:Neuromodulator, model, data):
     if self.importance == 'mas': return self._sensitivity(model, data, layers)
     if self.importance == 'change':
         before, now = self._path_before or {}, self._path()
+        if self._log and not any(n for _, n in now.values()): raise ValueError("importance='change': the deltas have seen no training: add them to the callbacks, beside this modulator")
         return {name: (now[name][0] - before[name][0] if name in before else now[name][0]) for name in now if name in layers}
     task = str(next(i for i in count(len(self._scores)) if str(i) not in self.dictionary.tables))  # a dictionary that was given may have names like these
     self.dictionary.observe(model, data, list(layers), task)
@@ -403,7 +420,7 @@ class RecurrentBlock(Block):
         self.layer.training = False
         try:
             for _ in range(self.steps - 1):
-                state = self.strength * torch.softmax(self.layer.t_invert * self.layer(torch.cat([x, state], 1)), 1)
+                state = self.strength * torch.softmax(self.layer.t_invert * self.layer.forward(torch.cat([x, state], 1)), 1)  # hooks see the last step alone
         finally: self.layer.training = training
         return self.layer(torch.cat([x, state], 1))
 

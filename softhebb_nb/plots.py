@@ -115,8 +115,9 @@ def animate_hinton(
     seconds:float=.25,  # a frame
     largest:float=None, # magnitude that fills a place; None: the largest in all frames
 )->FuncAnimation:
-    "A Hinton diagram that changes; its `save` and `to_jshtml` write it in other forms; `ValueError` for other than one title a frame."
+    "A Hinton diagram that changes; its `save` and `to_jshtml` write it in other forms; `ValueError` for no frame, or other than one title a frame."
     tables = [_table(frame) for frame in frames]
+    if not tables: raise ValueError('there are no frames to show')
     titles = list(titles) if titles is not None else [str(i) for i in range(len(tables))]
     if len(titles) != len(tables): raise ValueError(f'{len(tables)} frames and {len(titles)} titles')
     largest = max((np.nanmax(np.abs(t), initial=0) for t in tables)) or 1. if largest is None else largest
@@ -163,13 +164,18 @@ def plot_layers(
 # %% ../nbs/31_plots.ipynb #6af63978
 QUADRANTS = {'changed and active': '#228833', 'lucky': '#4477aa', 'idle': '#ccbb44', 'dead': '#777777'}
 
+def _row(values):
+    table = _table(values)
+    if len(table) != 1: raise ValueError(f'{len(table)} rows: give the numbers of the kernels of one layer')
+    return table[0]
+
 def kernel_quadrants(
     change,      # (kernels,), for example `deltas.path[layer]`
     activity,    # (kernels,), for example `acts.mean[layer]` or the counts of a dictionary
     limits=None, # (of change, of activity); None: the medians
 )->np.ndarray: # (kernels,) of names: the keys of `QUADRANTS`
-    "Which kernels changed and are active, lucky, idle, dead; `ValueError` for different numbers of kernels."
-    change, activity = _table(change)[0], _table(activity)[0]
+    "Which kernels changed and are active, lucky, idle, dead; `ValueError` for different numbers of kernels, or more than one row of them."
+    change, activity = _row(change), _row(activity)
     if change.shape != activity.shape: raise ValueError(f'{len(change)} changes and {len(activity)} activities: take both from one layer')
     limits = (np.median(change), np.median(activity)) if limits is None else limits
     return np.array([['dead', 'idle'], ['lucky', 'changed and active']], object)[(activity > limits[1]).astype(int), (change > limits[0]).astype(int)]
@@ -181,7 +187,7 @@ def plot_change_activity(
 ):
     "A point for each kernel, coloured by quadrant."
     names = kernel_quadrants(change, activity, limits)
-    change, activity = _table(change)[0], _table(activity)[0]
+    change, activity = _row(change), _row(activity)
     limits = (np.median(change), np.median(activity)) if limits is None else limits
     ax = _axes(ax, (6.5, 3.4))
     for name, colour in QUADRANTS.items():
@@ -262,7 +268,7 @@ def plot_history(
     "Values of a Learner's rows by epoch; rows without a value are left out; `ValueError` for an unknown value."
     known = list(dict.fromkeys(k for row in history for k, v in row.items() if isinstance(v, (int, float)) and k != 'epoch'))
     ax = _axes(ax, (6.5, 2.8))
-    for key, colour in zip(keys, COLOURS):
+    for key, colour in zip(keys, COLOURS * 9):
         if key not in known: raise unknown_name('value of the history', key, known)
         points = [(row['epoch'] + 1, row[key]) for row in history if row.get(key) is not None]
         ax.plot(*zip(*points), color=colour, marker='o', ms=3, label=key.replace('_', ' '))
@@ -302,9 +308,11 @@ def plot_radius(
     layers=None, # names; None: all Hebbian layers
     ax=None,     # matplotlib axes; None: new ones
 ):
-    "Mean radius of each layer's kernels by the number of images seen, and the band with 80 % of them."
+    "Mean radius of each layer's kernels by the number of images seen, and the band with 80 % of them; `ValueError` if no Hebbian layer was watched and none is named."
+    shown = _layers_of(deltas.curves(), layers, 'converged')
+    if not shown: raise ValueError('no Hebbian layer was watched: name layers to see the radius of others')
     ax = _axes(ax, (6.5, 2.8))
-    for (name, rows), colour in zip(_layers_of(deltas.curves(), layers, 'converged'), COLOURS * 9):
+    for (name, rows), colour in zip(shown, COLOURS * 9):
         ax.fill_between(rows['images'], rows['radius_low'], rows['radius_high'], color=colour, alpha=.25, lw=0)
         ax.plot(rows['images'], rows['radius'], color=colour, label=name, lw=1.3)
     ax.axhline(1, color='grey', lw=.8, ls=':')
@@ -347,12 +355,13 @@ def plot_features(
     if axs is None: axs = plt.subplots(1, len(features), figsize=(6.5, .6 + 6.5/max(2, len(features))), layout='constrained', squeeze=False)[1][0]
     axs, start = np.ravel(axs), 0
     low, high = points.min(0), points.max(0)
-    every = np.concatenate([np.asarray(l) for l in labels.values()]) if isinstance(labels, dict) else np.asarray(labels)
+    labels = {name: np.asarray(torch.as_tensor(l).cpu()) for name, l in (labels if isinstance(labels, dict) else dict.fromkeys(features, labels)).items()}
+    every = np.concatenate(list(labels.values()))
     number = {c: i for i, c in enumerate(sorted({int(c) for c in every}))}  # of its colour, the same in all panels
     if len(number) > 20: raise ValueError(f'{len(number)} classes: there are 20 colours that can be told apart; choose some of the classes')
     margin = .05*(high - low)
     for ax, (name, f) in zip(axs, features.items()):
-        y = np.asarray(torch.as_tensor(labels[name] if isinstance(labels, dict) else labels).cpu())
+        y = labels[name]
         part, start = points[start:start + len(f)], start + len(f)
         if len(y) != len(part): raise ValueError(f'{name!r}: {len(part)} rows of features and {len(y)} labels')
         ax.scatter(*points.T, c='#e4e4e4', s=2, lw=0)  # where the others are
