@@ -277,6 +277,12 @@ def test_cells_have_no_invalid_escapes():
 
 # The site and README
 
+def test_first_cells_hold_no_list():  # nbdev reads a list under the title as settings of the page
+    for path in NOTEBOOKS:
+        first = ''.join(json.loads(path.read_text())['cells'][0]['source'])
+        assert not re.search(r'^- ', first, re.M), path
+
+
 def test_page_names_are_unique():
     pages = defaultdict(list)
     for path in NOTEBOOKS:  # nbdev drops a leading number from the names of pages
